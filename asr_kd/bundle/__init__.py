@@ -1,0 +1,1 @@
+"""A model as one directory that carries all it needs to recognise speech."""

@@ -1,0 +1,103 @@
+"""The `asr-kd` program: finds the command, imports only that one, and turns errors into one line."""
+
+import difflib
+import errno
+import importlib
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from asr_kd import __version__
+from asr_kd.errors import AsrKdError, UsageError
+from asr_kd.options import parse
+
+COMMANDS: dict[str, str] = {
+    # data
+    "make-digits": "synthesise connected digits with espeak-ng: train, dev, test and an untranscribed extra set",
+    "make-fsdd": "join the recordings of the Free Spoken Digit Dataset into connected digits",
+    "validate-data": "check a Kaldi data directory and list everything wrong with it",
+    "fix-data": "write a sorted, consistent copy of a Kaldi data directory, dropping what cannot be used",
+    "split-data": "split a data directory into parts by speaker or by utterance",
+    "subset-data": "keep some speakers or utterances of a data directory",
+    # features and states
+    "make-lang": "make words, phones and HMM states from a lexicon",
+    "make-fbank": "turn a data directory into a frame store of filter banks",
+    "flat-start": "train an alignment model from nothing: uniform segmentation, then train and realign",
+    "align": "label every frame with its HMM state by forced alignment",
+    # networks
+    "train": "train one network on aligned frames",
+    "make-soft-targets": "average an ensemble into soft targets",
+    "distill": "train a student on soft targets",
+    # recognition
+    "make-graph": "compose states, lexicon and grammar into a decoding graph",
+    "decode": "recognise dev and test with one model or an ensemble, tuned on dev",
+    "score": "score all systems: frame accuracy, WER, intervals, gain kept",
+    "compare": "test whether two systems differ: matched pairs and paired bootstrap",
+    "make-bundle": "pack a model with all it needs to recognise speech",
+    "recognize": "recognise audio files with a bundle",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 1 (failed), 2 (wrong usage) or 130 (interrupted)."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        print(f"asr-kd {__version__}")
+        return 0
+    name, rest = argv[0], argv[1:]
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f", did you mean '{close[0]}'?" if close else ""
+        print(f"asr-kd: unknown command '{name}'{hint} (see asr-kd --help)", file=sys.stderr)
+        return 2
+    return _run(name, rest)
+
+
+def _run(name: str, argv: list[str]) -> int:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"{name}: %(message)s")
+    logging.captureWarnings(True)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        module = importlib.import_module(f"asr_kd.cli.{name.replace('-', '_')}")
+        module.run(parse(module.Options, argv, command=name, description=module.__doc__))
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"asr-kd {name}: interrupted; the same command carries on from here", file=sys.stderr)
+        return 130
+    except (AsrKdError, OSError, MemoryError) as error:
+        if "--debug" in argv:
+            raise
+        print(f"asr-kd {name}: {_one_line(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        where = f" while writing {error.filename}" if error.filename else ""
+        return f"no space left on the device{where}; free some and run the same command again"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error}); try a smaller batch or fewer jobs"
+    return str(error)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+    return (
+        "asr-kd: distil an ensemble of acoustic models into one model small enough to ship\n\n"
+        f"usage: asr-kd COMMAND [OPTION ...]     asr-kd COMMAND --help\n\n{rows}"
+    )

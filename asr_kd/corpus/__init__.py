@@ -1,0 +1,1 @@
+"""Kaldi data directories, audio decoding and resampling, synthesis, noise and reverberation."""

@@ -1,0 +1,1 @@
+"""Decoding graphs, beam search in worker processes, and tuning on a dev set."""

@@ -1,0 +1,33 @@
+"""Errors a user can mend: each is one line that says what is wrong, where, and what to do."""
+
+
+class AsrKdError(Exception):
+    """Anything a user can put right. Commands print it as one line and exit with 1."""
+
+
+class UsageError(AsrKdError):
+    """A wrong command line or conf file. Commands exit with 2."""
+
+
+class DataError(AsrKdError):
+    """A data directory, its audio or its transcripts are not what they must be."""
+
+
+class LexiconError(AsrKdError):
+    """The lexicon is malformed, or lacks words that the transcripts use."""
+
+
+class MismatchError(AsrKdError):
+    """Two things that must belong together were made from different features, states or models."""
+
+
+class StaleError(AsrKdError):
+    """A finished output directory was made with other options or inputs than those given now."""
+
+
+class DecodeError(AsrKdError):
+    """A graph or a matrix of scores that the beam search cannot use."""
+
+
+class AlignmentError(AsrKdError):
+    """Forced alignment failed where it must not."""

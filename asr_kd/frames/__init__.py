@@ -1,0 +1,1 @@
+"""Filter banks, mean and variance normalisation, and the frame store."""

@@ -1,0 +1,1 @@
+"""HMM states, graph pieces and forced alignment."""

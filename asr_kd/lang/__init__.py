@@ -1,0 +1,1 @@
+"""Symbols, lexicon and grammar."""

@@ -1,0 +1,1 @@
+"""Networks, how a model is kept on disk, and the device it runs on."""

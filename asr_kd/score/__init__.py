@@ -1,0 +1,1 @@
+"""Frame accuracy, word error rate, their intervals, and the report."""

@@ -1,0 +1,239 @@
+"""One output directory, made whole or not at all.
+
+A stage writes in ``OUT.partial`` and renames it to ``OUT`` when everything is there, so a directory
+under its final name is always complete. Its ``run.json`` says which command, options and inputs made it
+and carries checksums of what it holds; the same command with the same options and inputs is then a
+no-op, with others it is an error, never a silent reuse.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from asr_kd import __version__
+from asr_kd.errors import DataError, StaleError
+from asr_kd.options import deciding, to_dict
+
+log = logging.getLogger("asr_kd")
+
+RUN_FILE = "run.json"
+CONFIG_FILE = "config.json"
+LOG_FILE = "log"
+NOT_CONTENT = {RUN_FILE, CONFIG_FILE, LOG_FILE, "metrics.jsonl"}
+
+
+class Stage:
+    """The making of one output directory by one command.
+
+    Args:
+        out: the directory to make.
+        command: the command's name, as in ``asr-kd COMMAND``.
+        options: the command's options, a dataclass.
+        inputs: what the result is made from: a name for each and its fingerprint.
+    """
+
+    def __init__(self, out: Path, *, command: str, options: Any, inputs: Mapping[str, str]) -> None:
+        self.out = out
+        self.partial = out.with_name(out.name + ".partial")
+        self._options = options
+        self._identity = {"command": command, "options": deciding(options), "inputs": dict(inputs)}
+
+    def finished(self) -> bool:
+        """Whether the directory is there and was made just so.
+
+        Raises:
+            StaleError: it is there, but made by other options, inputs or another command.
+        """
+        if not self.out.exists():
+            return False
+        run = read_run(self.out)
+        differences = list(_differences(run.get("identity", {}), self._identity))
+        if differences:
+            raise StaleError(
+                f"{self.out}: made with {'; '.join(differences)}. Remove it to make it anew, or name another directory"
+            )
+        log.info("%s: done already", self.out)
+        return True
+
+    @contextmanager
+    def writing(self) -> Iterator[Path]:
+        """A fresh directory to write in; it gets its final name at the end, or vanishes on an error."""
+        _remove(self.partial)
+        with self._working() as partial:
+            try:
+                yield partial
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+
+    @contextmanager
+    def resuming(self) -> Iterator[Path]:
+        """As `writing`, but what an interrupted run of the same stage left is kept to carry on from."""
+        identity = self.partial / "identity.json"
+        if identity.exists():
+            try:
+                same = json.loads(identity.read_text()) == self._identity
+            except ValueError:
+                same = False
+            if not same:
+                log.info("%s: left by a run with other options or inputs, starting anew", self.partial)
+                _remove(self.partial)
+        elif self.partial.exists():
+            _remove(self.partial)
+        with self._working() as partial:
+            write_json(identity, self._identity)
+            yield partial
+            identity.unlink()
+
+    @contextmanager
+    def _working(self) -> Iterator[Path]:
+        self.partial.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(self.partial / LOG_FILE, delay=True)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logging.getLogger("asr_kd").addHandler(handler)
+        started = time.time()
+        try:
+            yield self.partial
+            handler.close()
+            self._finish(started)
+        finally:
+            logging.getLogger("asr_kd").removeHandler(handler)
+            handler.close()
+
+    def _finish(self, started: float) -> None:
+        write_json(self.partial / CONFIG_FILE, to_dict(self._options))
+        seed = deciding(self._options).get("seed")
+        run = {
+            "identity": self._identity,
+            "command_line": shlex.join(["asr-kd", *sys.argv[1:]]),
+            "revision": _revision(),
+            "versions": _versions(),
+            "seed": seed,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
+            "seconds": round(time.time() - started, 2),
+            "checksums": checksums(self.partial),
+        }
+        write_json(self.partial / RUN_FILE, run)
+        self.partial.rename(self.out)
+
+
+def read_run(directory: Path) -> dict[str, Any]:
+    """A finished stage's ``run.json``.
+
+    Raises:
+        DataError: the directory or its ``run.json`` is missing or unreadable.
+    """
+    path = directory / RUN_FILE
+    if not path.exists():
+        partial = directory.with_name(directory.name + ".partial")
+        hint = " (its stage was interrupted: run it again)" if partial.exists() else ""
+        why = "no run.json in it" if directory.exists() else "no such directory"
+        raise DataError(f"{directory}: {why}; expected the output of an asr-kd command{hint}")
+    try:
+        return dict(json.loads(path.read_text()))
+    except ValueError as error:
+        raise DataError(f"{path}: not valid JSON ({error}); remove {directory} and make it anew") from error
+
+
+def fingerprint(directory: Path) -> str:
+    """What a finished stage's directory holds, in 16 hex digits: the hash of its files' checksums."""
+    return digest(read_run(directory)["checksums"])
+
+
+def digest(value: Any) -> str:
+    """16 hex digits of the SHA-256 of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def checksums(directory: Path) -> dict[str, str]:
+    """SHA-256 of every file below a directory that is content, not record."""
+    files = sorted(p for p in directory.rglob("*") if p.is_file())
+    kept = [p for p in files if p.name not in NOT_CONTENT and "tensorboard" not in p.parts]
+    return {str(p.relative_to(directory)): file_sha256(p) for p in kept}
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of one file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(file)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that the file is there whole or not at all."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that it is there whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside ``path`` that takes its place at the end."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _sha256(file: Any) -> str:
+    state = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        state.update(chunk)
+    return state.hexdigest()
+
+
+def _differences(made: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
+    if made.get("command") != asked["command"]:
+        yield f"command {made.get('command')} (now {asked['command']})"
+        return
+    for part in ("options", "inputs"):
+        before, now = made.get(part, {}), asked[part]
+        for name in sorted(set(before) | set(now)):
+            if before.get(name) != now.get(name):
+                label = f"--{name.replace('_', '-')}" if part == "options" else f"another {name}"
+                yield f"{label} {before.get(name)} (now {now.get(name)})"
+
+
+def _remove(directory: Path) -> None:
+    if directory.exists():
+        shutil.rmtree(directory)
+
+
+def _revision() -> str:
+    """The toolkit's version, and the commit it runs from where it runs from a checkout."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return __version__
+    found = subprocess.run(
+        ["git", "-C", str(root), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
+    return f"{__version__}+{found.stdout.strip()}" if found.returncode == 0 else __version__
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": sys.version.split()[0]}
+    for name in ("torch", "torchaudio", "numpy", "kaldifst", "kaldi-decoder", "jiwer"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,1 @@
+"""Soft targets: the mean of an ensemble, and its store."""

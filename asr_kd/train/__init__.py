@@ -1,0 +1,1 @@
+"""One training loop for everything: it knows an Objective, never a method."""
