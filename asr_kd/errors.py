@@ -17,6 +17,10 @@ class LexiconError(AsrKdError):
     """The lexicon is malformed, or lacks words that the transcripts use."""
 
 
+class GrammarError(AsrKdError):
+    """An ARPA file that cannot become a grammar over the lexicon's words."""
+
+
 class MismatchError(AsrKdError):
     """Two things that must belong together were made from different features, states or models."""
 
@@ -31,3 +35,7 @@ class DecodeError(AsrKdError):
 
 class AlignmentError(AsrKdError):
     """Forced alignment failed where it must not."""
+
+
+class SynthesisError(AsrKdError):
+    """espeak-ng is not installed, or fails to speak."""

@@ -19,7 +19,7 @@ import json
 import shlex
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -52,7 +52,7 @@ def option(
 
 def group(cls: type[T]) -> T:
     """A nested dataclass of options whose flags are flat."""
-    return dataclasses.field(default_factory=cls, metadata={"group": True})  # type: ignore[call-overload,no-any-return]
+    return dataclasses.field(default_factory=cls, metadata={"group": True})
 
 
 def parse(cls: type[T], argv: Sequence[str], *, command: str, description: str) -> T:
@@ -61,33 +61,26 @@ def parse(cls: type[T], argv: Sequence[str], *, command: str, description: str) 
     Raises:
         UsageError: an unknown option (with the nearest known one), a missing or malformed value.
     """
-    parser = _Parser(
-        prog=f"asr-kd {command}",
-        description=description,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    prog = f"asr-kd {command}"
+    conf, _ = _config_only(prog).parse_known_args(argv)
+    values = _conf_values(cls, conf.config) if conf.config else {}
+    parser = _parser(cls, prog, given=values, description=description)
     parser.add_argument("--config", type=Path, metavar="FILE", help="conf file: one flag a line, '#' for comments")
     parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
-    _add_fields(parser, cls)
-    first, _ = _config_only().parse_known_args(argv)
-    given = [*read_conf(first.config), *argv] if first.config else list(argv)
-    known, unknown = parser.parse_known_args(given)
-    if unknown:
-        raise UsageError(f"asr-kd {command}: {_unknown(unknown, parser)}")
-    values = {name: value for name, value in vars(known).items() if value is not _ABSENT}
     try:
-        return _build(cls, values)
+        return _build(cls, values | _words_to_values(parser, argv))
     except ValueError as error:
-        raise UsageError(f"asr-kd {command}: {error}") from error
+        raise UsageError(f"{prog}: {error}") from error
 
 
 def read_conf(path: Path) -> list[str]:
     """The flags of a conf file, as command-line words."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise UsageError(f"{path}: cannot read the conf file ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: the conf file is not UTF-8 text") from error
     words: list[str] = []
     for number, line in enumerate(lines, 1):
         try:
@@ -118,6 +111,8 @@ def deciding(options: Any) -> dict[str, Any]:
 
 
 _ABSENT: Any = object()
+_TRUE = ("true", "yes", "1")
+_FALSE = ("false", "no", "0")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -125,17 +120,68 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}: {message} (see --help)")
 
 
-def _config_only() -> argparse.ArgumentParser:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+def _config_only(prog: str) -> argparse.ArgumentParser:
+    parser = _Parser(prog=prog, add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path)
     return parser
 
 
-def _add_fields(parser: argparse.ArgumentParser, cls: Any) -> None:
+def _conf_values(cls: Any, path: Path) -> dict[str, Any]:
+    """What a conf file sets. It is parsed apart, so that its last flag cannot swallow the command line's words."""
+    parser = _Parser(prog=str(path), add_help=False, allow_abbrev=False)
+    _add_fields(parser, cls, flags_only=True)
+    return _words_to_values(parser, read_conf(path))
+
+
+def _parser(cls: Any, prog: str, *, given: Container[str], description: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=prog,
+        description=description,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_fields(parser, cls, given=given)
+    return parser
+
+
+def _words_to_values(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
+    known, unknown = parser.parse_known_args(_explicit(parser, words))
+    if unknown:
+        raise UsageError(f"{parser.prog}: unexpected '{unknown[0]}' (see --help)")
+    return {name: value for name, value in vars(known).items() if value is not _ABSENT}
+
+
+def _explicit(parser: argparse.ArgumentParser, words: Sequence[str]) -> list[str]:
+    """The words with unknown flags refused and each truth value spelled out.
+
+    Argparse alone reports a misspelled required flag as missing, and reads the word after a bare ``--flag`` as its
+    value even where that word is a directory.
+    """
+    flags = {flag: action for action in parser._actions for flag in action.option_strings}
+    found: list[str] = []
+    for place, word in enumerate(words):
+        if word == "--":
+            return found + list(words[place:])
+        flag = word.split("=")[0]
+        if word.startswith("--") and flag not in flags:
+            raise UsageError(f"{parser.prog}: unknown option '{flag}'{nearest(flag, flags)} (see --help)")
+        following = words[place + 1].lower() if place + 1 < len(words) else ""
+        bare_truth = word in flags and flags[word].type is _bool and following not in (*_TRUE, *_FALSE)
+        found.append(f"{word}=true" if bare_truth else word)
+    return found
+
+
+def _add_fields(
+    parser: argparse.ArgumentParser, cls: Any, *, given: Container[str] = (), flags_only: bool = False
+) -> None:
+    """Add the flags of a dataclass; those ``given`` already by a conf file are no longer required."""
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         if field.metadata.get("group"):
-            _add_fields(parser, hints[field.name])
+            _add_fields(parser, hints[field.name], given=given, flags_only=flags_only)
+            continue
+        positional = field.metadata.get("positional")
+        if positional and flags_only:
             continue
         parse_one, many, is_bool = _reader(hints[field.name])
         required = field.default is dataclasses.MISSING
@@ -149,13 +195,14 @@ def _add_fields(parser: argparse.ArgumentParser, cls: Any) -> None:
             kwargs["nargs"] = "+" if required else "*"
         if is_bool:
             kwargs |= {"nargs": "?", "const": True, "metavar": "true|false"}
-        if field.metadata.get("positional"):
+        if positional:
             if not required and not many:
                 kwargs["nargs"] = "?"
             parser.add_argument(field.name, default=_ABSENT, **({"metavar": field.name.upper()} | kwargs))
         else:
             flag = "--" + field.name.replace("_", "-")
-            parser.add_argument(flag, dest=field.name, default=_ABSENT, required=required, **kwargs)
+            needed = required and not flags_only and field.name not in given
+            parser.add_argument(flag, dest=field.name, default=_ABSENT, required=needed, **kwargs)
 
 
 def _reader(hint: Any) -> tuple[Any, bool, bool]:
@@ -170,14 +217,16 @@ def _reader(hint: Any) -> tuple[Any, bool, bool]:
 
 
 def _bool(word: str) -> bool:
-    if word.lower() in ("true", "yes", "1"):
+    if word.lower() in _TRUE:
         return True
-    if word.lower() in ("false", "no", "0"):
+    if word.lower() in _FALSE:
         return False
     raise argparse.ArgumentTypeError(f"'{word}' is neither true nor false")
 
 
 def _show(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return " ".join(str(v) for v in value) if isinstance(value, tuple) else str(value)
 
 
@@ -191,12 +240,6 @@ def _build(cls: type[T], values: dict[str, Any]) -> T:
             value = values[field.name]
             kwargs[field.name] = tuple(value) if isinstance(value, list) else value
     return cls(**kwargs)
-
-
-def _unknown(words: Sequence[str], parser: argparse.ArgumentParser) -> str:
-    flags = [flag for action in parser._actions for flag in action.option_strings]
-    word = next((w for w in words if w.startswith("-")), words[0])
-    return f"unknown option '{word}'{nearest(word.split('=')[0], flags)} (see --help)"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -30,7 +30,8 @@ log = logging.getLogger("asr_kd")
 RUN_FILE = "run.json"
 CONFIG_FILE = "config.json"
 LOG_FILE = "log"
-NOT_CONTENT = {RUN_FILE, CONFIG_FILE, LOG_FILE, "metrics.jsonl"}
+IDENTITY_FILE = "identity.json"
+NOT_CONTENT = {RUN_FILE, CONFIG_FILE, LOG_FILE, IDENTITY_FILE, "metrics.jsonl"}
 
 
 class Stage:
@@ -70,17 +71,17 @@ class Stage:
     def writing(self) -> Iterator[Path]:
         """A fresh directory to write in; it gets its final name at the end, or vanishes on an error."""
         _remove(self.partial)
-        with self._working() as partial:
-            try:
+        try:
+            with self._working() as partial:
                 yield partial
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
+        except BaseException:
+            shutil.rmtree(self.partial, ignore_errors=True)
+            raise
 
     @contextmanager
     def resuming(self) -> Iterator[Path]:
         """As `writing`, but what an interrupted run of the same stage left is kept to carry on from."""
-        identity = self.partial / "identity.json"
+        identity = self.partial / IDENTITY_FILE
         if identity.exists():
             try:
                 same = json.loads(identity.read_text()) == self._identity
@@ -94,7 +95,8 @@ class Stage:
         with self._working() as partial:
             write_json(identity, self._identity)
             yield partial
-            identity.unlink()
+        # Only now: a run killed while it sums up large files must still find what it was doing.
+        (self.out / IDENTITY_FILE).unlink()
 
     @contextmanager
     def _working(self) -> Iterator[Path]:
@@ -158,9 +160,9 @@ def digest(value: Any) -> str:
 
 def checksums(directory: Path) -> dict[str, str]:
     """SHA-256 of every file below a directory that is content, not record."""
-    files = sorted(p for p in directory.rglob("*") if p.is_file())
+    files = sorted(p.relative_to(directory) for p in directory.rglob("*") if p.is_file())
     kept = [p for p in files if p.name not in NOT_CONTENT and "tensorboard" not in p.parts]
-    return {str(p.relative_to(directory)): file_sha256(p) for p in kept}
+    return {str(p): file_sha256(directory / p) for p in kept}
 
 
 def file_sha256(path: Path) -> str:
@@ -177,7 +179,7 @@ def write_json(path: Path, value: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that it is there whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager

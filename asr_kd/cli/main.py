@@ -64,24 +64,32 @@ def _run(name: str, argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         module = importlib.import_module(f"asr_kd.cli.{name.replace('-', '_')}")
-        module.run(parse(module.Options, argv, command=name, description=module.__doc__))
+        module.run(parse(module.Options, argv, command=name, description=module.__doc__ or ""))
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"asr-kd {name}: interrupted; the same command carries on from here", file=sys.stderr)
         return 130
-    except (AsrKdError, OSError, MemoryError) as error:
-        if "--debug" in argv:
+    except Exception as error:
+        if "--debug" in argv or not (isinstance(error, (AsrKdError, OSError, MemoryError)) or _disk_is_full(error)):
             raise
         print(f"asr-kd {name}: {_one_line(error)}", file=sys.stderr)
         return 1
     return 0
 
 
+def _disk_is_full(error: BaseException) -> bool:
+    """Also where a library says so in its own way: numpy without an errno, safetensors with its own exception."""
+    text = str(error)
+    numpy_says = isinstance(error, OSError) and "requested and" in text and text.endswith("written")
+    return getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in text or numpy_says
+
+
 def _one_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        where = f" while writing {error.filename}" if error.filename else ""
+    if _disk_is_full(error):
+        file = getattr(error, "filename", None)
+        where = f" while writing {file}" if file else ""
         return f"no space left on the device{where}; free some and run the same command again"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"

@@ -1,0 +1,91 @@
+"""Train a student on an ensemble's soft targets: soft_weight T^2 CE(p_T, q_T) + hard_weight CE(y, q_1)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from asr_kd.cli.train import training_inputs
+from asr_kd.distill.hinton import DistillObjective, DistillWeights, LiveTeacher, StoredTeacher
+from asr_kd.errors import UsageError
+from asr_kd.hmm.posteriors import load_models
+from asr_kd.nets.acoustic_model import AcousticModel, models_fingerprint
+from asr_kd.nets.dnn import NetOptions
+from asr_kd.options import group, option
+from asr_kd.stage import Stage, digest, fingerprint
+from asr_kd.targets.ensemble import MEANS
+from asr_kd.targets.store import SoftTargets, TargetReader
+from asr_kd.train.frame_set import FrameSet
+from asr_kd.train.loop import TrainOptions
+from asr_kd.train.model_training import TrainingData, train_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    frames: tuple[Path, ...] = option("frame stores of the transfer set, labelled or not", positional=True)
+    out: Path = option("model directory to make", positional=True)
+    labels: tuple[Path, ...] = option("labels of those frame stores that have some", affects_result=False)
+    dev_frames: Path = option("frame store the student is watched on", affects_result=False)
+    dev_labels: Path = option("its labels", affects_result=False)
+    soft_targets: tuple[Path, ...] = option(
+        "soft-target stores of the frame stores, in the same order", default=(), affects_result=False
+    )
+    teachers: tuple[Path, ...] = option(
+        "models of the ensemble: live teachers, or with --soft-targets those that these must come from",
+        default=(),
+        affects_result=False,
+    )
+    temperature: float | None = option("live teachers: T; stored targets carry their own", default=None)
+    mean: str = option("live teachers: how their distributions are averaged", default="arithmetic", choices=MEANS)
+    weights: DistillWeights = group(DistillWeights)
+    net: NetOptions = group(NetOptions)
+    train: TrainOptions = group(TrainOptions)
+
+
+def run(options: Options) -> None:
+    _check(options)
+    inputs = training_inputs(options.frames, options.labels, options.dev_frames, options.dev_labels)
+    inputs["soft targets"] = digest([fingerprint(path) for path in options.soft_targets])
+    inputs["teachers"] = digest(sorted(fingerprint(path) for path in options.teachers))
+    stage = Stage(options.out, command="distill", options=options, inputs=inputs)
+    if stage.finished():
+        return
+    data = TrainingData.load(options.frames, options.labels, options.dev_frames, options.dev_labels)
+    stored = _stored_targets(options, data) if options.soft_targets else []
+
+    def objective(frames: FrameSet, device: torch.device) -> DistillObjective:
+        teacher: StoredTeacher | LiveTeacher
+        if stored:
+            teacher = StoredTeacher(TargetReader(stored, device))
+        else:
+            assert options.temperature is not None
+            members = load_models(options.teachers, data.stores[0], device)
+            teacher = LiveTeacher(list(members.values()), temperature=options.temperature, mean=options.mean)
+        return DistillObjective(teacher, frames.labels_N, options.weights)
+
+    with stage.resuming() as partial:
+        train_model(data, objective, options.net, options.train, partial, use_unlabelled=True)
+
+
+def _check(options: Options) -> None:
+    if not options.soft_targets and not options.teachers:
+        raise UsageError("asr-kd distill: give --soft-targets (from asr-kd make-soft-targets) or --teachers")
+    if options.soft_targets and options.temperature is not None:
+        raise UsageError("asr-kd distill: stored soft targets carry their temperature; leave --temperature out")
+    if not options.soft_targets and options.temperature is None:
+        raise UsageError("asr-kd distill: live teachers need --temperature")
+    if options.soft_targets and len(options.soft_targets) != len(options.frames):
+        raise UsageError(
+            f"asr-kd distill: {len(options.frames)} frame stores but {len(options.soft_targets)} --soft-targets; "
+            "give one for each, in the same order"
+        )
+
+
+def _stored_targets(options: Options, data: TrainingData) -> list[SoftTargets]:
+    """The soft targets, checked against frames, states and, where they are named, the models."""
+    members = {path: AcousticModel.load(path) for path in options.teachers}
+    ensemble = models_fingerprint(members) if members else None
+    stored = [SoftTargets(path) for path in options.soft_targets]
+    for targets, store in zip(stored, data.stores, strict=True):
+        targets.check(store, states_fingerprint=data.dev_labels.states_fingerprint, members_fingerprint=ensemble)
+    return stored

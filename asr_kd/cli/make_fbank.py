@@ -1,0 +1,55 @@
+"""Turn a Kaldi data directory into a frame store of normalised log-mel filter banks."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr_kd.corpus.audio import read_audio
+from asr_kd.corpus.data_dir import data_fingerprint, load_data_dir
+from asr_kd.frames.build import FeatureOptions, build_frame_store
+from asr_kd.frames.cmvn import Moments
+from asr_kd.frames.store import FrameStore
+from asr_kd.options import group, option
+from asr_kd.stage import Stage, fingerprint
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    data: Path = option("Kaldi data directory", positional=True)
+    out: Path = option("frame store to make", positional=True)
+    features: FeatureOptions = group(FeatureOptions)
+    prior: Path | None = option(
+        "frame store of the training set, whose mean and variance --cmvn-prior-frames counts in", default=None
+    )
+    channel: str = option("which channel of a recording of several: refuse, mix, or its number", default="refuse")
+    allow_commands: bool = option("run wav.scp entries that end in '|' through the shell", default=False)
+    nj: int = option("threads", default=1, affects_result=False)
+
+
+def run(options: Options) -> None:
+    inputs = {"data": data_fingerprint(options.data)}
+    prior = None
+    if options.prior is not None:
+        store = FrameStore(options.prior)
+        prior = Moments.from_dict(store.meta["features"]["prior"])
+        inputs["prior"] = fingerprint(options.prior)
+    stage = Stage(options.out, command="make-fbank", options=options, inputs=inputs)
+    if stage.finished():
+        return
+    utterances = load_data_dir(options.data, need_text=False, allow_commands=options.allow_commands)
+    channel = int(options.channel) if options.channel.isdigit() else options.channel
+    rate = options.features.fbank.sample_rate
+    with stage.writing() as partial:
+        build_frame_store(
+            partial,
+            utterances,
+            lambda u: read_audio(u, sample_rate=rate, channel=channel, allow_commands=options.allow_commands),
+            options.features,
+            prior=prior,
+            nj=options.nj,
+        )
+    store = FrameStore(options.out)
+    hours = store.num_frames * store.meta["frame_shift_ms"] / 3.6e6
+    log.info("%s: %d utterances, %d frames, %.2f h", options.out, len(store.index.counts), store.num_frames, hours)

@@ -1,0 +1,66 @@
+"""Score all systems of an experiment: frame accuracy, WER, intervals, gain kept, report and plots.
+
+Reads EXP/decode/*; several EXP are folds of one protocol and are pooled. OUT gets results.json,
+RESULTS.md, table.png, training.png and, for each decoded run, its word errors and alignments.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr_kd.options import option
+from asr_kd.score.alignments import write_alignments
+from asr_kd.score.experiment import corpus_facts, training_curves, wall_seconds
+from asr_kd.score.plots import plot_table, plot_training
+from asr_kd.score.report import read_results, render
+from asr_kd.score.results import build_results
+from asr_kd.score.summary import summary_table
+from asr_kd.score.systems import decode_directories, load_systems
+from asr_kd.stage import Stage, fingerprint, write_json, write_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    exp: tuple[Path, ...] = option("experiment directories; several are folds of one protocol", positional=True)
+    out: Path = option("directory to write", positional=True)
+    recipe: str = option("the recipe's name, for the report")
+    protocol: str = option("the recipe's protocol, where it has several", default="")
+    bootstrap_samples: int = option("resampled test sets", default=10_000)
+    seed: int = option("seed of the bootstrap", default=1)
+
+    def __post_init__(self) -> None:
+        if self.bootstrap_samples < 100:
+            raise ValueError("--bootstrap-samples must be at least 100")
+
+
+def run(options: Options) -> None:
+    inputs = {
+        f"fold {fold} {directory.name}": fingerprint(directory)
+        for fold, experiment in enumerate(options.exp, 1)
+        for directory in decode_directories(experiment)
+    }
+    stage = Stage(options.out, command="score", options=options, inputs=inputs)
+    if not stage.finished():
+        with stage.writing() as partial:
+            _score(options, partial)
+    print(summary_table(read_results(options.out / "results.json")))
+
+
+def _score(options: Options, out: Path) -> None:
+    systems = load_systems(options.exp)
+    results = build_results(
+        systems,
+        recipe=options.recipe,
+        protocol=options.protocol,
+        num_folds=len(options.exp),
+        num_samples=options.bootstrap_samples,
+        seed=options.seed,
+    )
+    results["corpus"] = corpus_facts(options.exp) | results["corpus"]
+    results["seconds"], results["total_seconds"] = wall_seconds(options.exp)
+    for system in systems:
+        for run in system.runs:
+            write_alignments(out / run.directory.name, run)
+    write_json(out / "results.json", results)
+    write_text(out / "RESULTS.md", render([results]))
+    plot_table(results, out / "table.png")
+    plot_training(training_curves(options.exp[0]), out / "training.png")

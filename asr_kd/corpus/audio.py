@@ -1,0 +1,186 @@
+"""Audio of any rate and container that libsndfile reads, as float32 mono at one rate; never silently short."""
+
+import io
+import re
+import subprocess
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import soundfile
+import soxr
+
+from asr_kd.corpus.data_dir import Utterance
+from asr_kd.errors import DataError
+
+Channel: TypeAlias = Literal["refuse", "mix"] | int
+
+# Times in `segments` are usually rounded to hundredths, so an end may lie this far (in seconds) behind the audio's.
+END_TOLERANCE = 0.01
+# Programs that write to a pipe leave such a length in a WAV header, as they cannot go back; Kaldi takes them too.
+UNKNOWN_LENGTH = 0x7FFFF000
+_SHORT_CHUNK = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+_NIST_COUNT = re.compile(rb"^sample_count -i (\d+)", re.MULTILINE)
+_OGG_TAIL = 1 << 16
+_OGG_END_OF_STREAM = 4
+
+
+def read_audio(
+    utterance: Utterance, *, sample_rate: int | None, channel: Channel = "refuse", allow_commands: bool = False
+) -> np.ndarray:
+    """The samples of one utterance.
+
+    Args:
+        utterance: its audio is a file or, where allowed, a command run by the shell.
+        sample_rate: in Hz; other rates are resampled with soxr. None keeps the recording's own.
+        channel: what to do with several channels: refuse them, mix them (their mean), or take one, counted from 0.
+        allow_commands: whether to run a command.
+
+    Returns:
+        float32 of shape [num_samples], full scale 1.
+
+    Raises:
+        DataError: the audio is missing, empty, truncated, unreadable or not finite, has several channels and
+            ``channel`` does not say which, or ends before the utterance begins or ends.
+    """
+    where = f"utterance '{utterance.id}': {utterance.audio}"
+    source = _source(utterance, where, allow_commands)
+    samples, rate = _read(source, where, channel, utterance.start, utterance.end)
+    return _resampled(samples, rate, sample_rate, where)
+
+
+def read_audio_file(path: Path, *, sample_rate: int | None, channel: Channel = "refuse") -> np.ndarray:
+    """The samples of one file, float32 of shape [num_samples], full scale 1; arguments and errors as `read_audio`."""
+    samples, rate = _read(path, str(path), channel, 0.0, None)
+    return _resampled(samples, rate, sample_rate, str(path))
+
+
+def duration(utterance: Utterance, *, allow_commands: bool = False) -> float:
+    """How long an utterance is, in seconds, from its segment or its audio's header.
+
+    Raises:
+        DataError: the audio is missing, unreadable or truncated.
+    """
+    if utterance.end is not None:
+        return utterance.end - utterance.start
+    where = f"utterance '{utterance.id}': {utterance.audio}"
+    source = _source(utterance, where, allow_commands)
+    with _opened(source, where) as file:
+        return float(file.frames / file.samplerate - utterance.start)
+
+
+def _source(utterance: Utterance, where: str, allow_commands: bool) -> Path | io.BytesIO:
+    if not utterance.audio.endswith("|"):
+        return Path(utterance.audio)
+    if not allow_commands:
+        raise DataError(f"{where}: a command is run only with --allow-commands")
+    done = subprocess.run(utterance.audio[:-1], shell=True, capture_output=True, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise DataError(f"{where}: the command failed with {done.returncode}{': ' + said[-1] if said else ''}")
+    return io.BytesIO(done.stdout)
+
+
+def _read(
+    source: Path | io.BytesIO, where: str, channel: Channel, start: float, end: float | None
+) -> tuple[np.ndarray, int]:
+    with _opened(source, where) as file:
+        rate, num_frames = file.samplerate, file.frames
+        first = round(start * rate)
+        last = num_frames if end is None else round(end * rate)
+        if first >= num_frames or last > num_frames + END_TOLERANCE * rate:
+            segment = f"the segment from {start:g} s to {'its end' if end is None else f'{end:g} s'}"
+            raise DataError(f"{where}: {segment} goes beyond the end of the audio ({num_frames / rate:.2f} s)")
+        last = min(last, num_frames)
+        if last <= first:
+            raise DataError(f"{where}: the segment from {start:g} s to {end:g} s holds no sample at {rate} Hz")
+        try:
+            if first:
+                file.seek(first)
+            samples_TC = file.read(last - first, dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            raise DataError(f"{where}: truncated or damaged audio ({_reason(error)})") from error
+    if len(samples_TC) < last - first:
+        missing = last - first - len(samples_TC)
+        raise DataError(
+            f"{where}: truncated audio, the last {missing / rate:.2f} s that its header promises are missing"
+        )
+    samples = _one_channel(samples_TC, channel, where)
+    if not np.isfinite(samples).all():
+        raise DataError(f"{where}: holds samples that are not finite numbers (NaN or infinite)")
+    return samples, rate
+
+
+def _opened(source: Path | io.BytesIO, where: str) -> soundfile.SoundFile:
+    if isinstance(source, Path) and not source.is_file():
+        raise DataError(f"{where}: no such audio file")
+    size = source.stat().st_size if isinstance(source, Path) else len(source.getbuffer())
+    if not size:
+        raise DataError(f"{where}: empty audio, 0 bytes")
+    try:
+        file = soundfile.SoundFile(source)
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a suffix .raw, which has no header
+        raise DataError(f"{where}: truncated, or not audio that libsndfile reads ({_reason(error)})") from error
+    found = _truncation(file, source)
+    if not found and not file.frames:
+        found = "empty audio, no samples"
+    if found:
+        file.close()
+        raise DataError(f"{where}: {found}")
+    return file
+
+
+def _truncation(file: soundfile.SoundFile, source: Path | io.BytesIO) -> str | None:
+    """What says that a file ends too early. libsndfile itself shortens such files without an error."""
+    for declared, actual in _SHORT_CHUNK.findall(file.extra_info):
+        if int(actual) < int(declared) < UNKNOWN_LENGTH:
+            return f"truncated audio, its header promises {declared} bytes and {actual} are there"
+    if file.frames > 1 << 40:
+        return "the header does not say how long the audio is; encode it again, for example as WAV"
+    if file.format == "NIST":
+        count = _NIST_COUNT.search(_bytes(source, 0, 1024))
+        if count and int(count[1]) > file.frames:
+            return f"truncated audio, its header promises {int(count[1])} samples and {file.frames} are there"
+    if file.format == "OGG":
+        tail = _bytes(source, -_OGG_TAIL, _OGG_TAIL)
+        page = tail.rfind(b"OggS")
+        if page < 0 or len(tail) < page + 6 or not tail[page + 5] & _OGG_END_OF_STREAM:
+            return "truncated audio, the Ogg stream has no last page"
+    return None
+
+
+def _bytes(source: Path | io.BytesIO, offset: int, count: int) -> bytes:
+    """Some bytes of a file; a negative offset counts from its end."""
+    if isinstance(source, io.BytesIO):
+        data = source.getvalue()
+        return data[offset:][:count]
+    with source.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(offset if offset >= 0 else max(0, size + offset))
+        return file.read(count)
+
+
+def _one_channel(samples_TC: np.ndarray, channel: Channel, where: str) -> np.ndarray:
+    num_channels = samples_TC.shape[1]
+    if channel == "mix":
+        return samples_TC.mean(axis=1, dtype=np.float32)
+    if channel == "refuse":
+        if num_channels > 1:
+            raise DataError(f"{where}: {num_channels} channels; --channel 0 takes the first, --channel mix their mean")
+        return samples_TC[:, 0]
+    if not 0 <= channel < num_channels:
+        raise DataError(f"{where}: no channel {channel}, the audio has {num_channels}, counted from 0")
+    return np.ascontiguousarray(samples_TC[:, channel])
+
+
+def _resampled(samples: np.ndarray, rate: int, wanted: int | None, where: str) -> np.ndarray:
+    if wanted is None or wanted == rate:
+        return samples
+    resampled: np.ndarray = soxr.resample(samples, rate, wanted)
+    if not len(resampled):
+        raise DataError(f"{where}: too short, {len(samples)} samples at {rate} Hz are none at {wanted} Hz")
+    return resampled
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "error_string", error)).rstrip(".")

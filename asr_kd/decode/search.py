@@ -1,0 +1,93 @@
+"""Beam search for the best words, in worker processes that cannot hang or crash the program."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from asr_kd.decode.graph import DecodingGraph
+from asr_kd.errors import DecodeError
+from asr_kd.hmm.best_path import best_path, check_scores
+from asr_kd.hmm.forked_map import forked_map
+
+_WIDER = 2
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What was recognised.
+
+    Attributes:
+        utt: the utterance's id.
+        words: the best words.
+        reached_final: False where no path within the beam reached the graph's end; the words are then those
+            of the best partial path.
+        cost: negated log score, of graph, scaled scores and insertion penalty; infinite without frames.
+    """
+
+    utt: str
+    words: tuple[str, ...]
+    reached_final: bool
+    cost: float
+
+
+def search(
+    graph: DecodingGraph,
+    items: Iterable[tuple[str, np.ndarray]],
+    *,
+    acoustic_scale: float,
+    insertion_penalty: float = 0.0,
+    beam: float = 13.0,
+    max_active: int = 7000,
+    nj: int = 1,
+    timeout_s: float = 60.0,
+) -> Iterator[Hypothesis]:
+    """Recognise utterances, in the order given.
+
+    An utterance that does not reach the graph's end is searched once more, with twice the beam and states.
+
+    Args:
+        graph: the decoding graph.
+        items: utterance ids and log scores ``[T, P]``, float32; P is the graph's ``num_pdfs``.
+        acoustic_scale: what the scores are multiplied by.
+        insertion_penalty: cost of each word; positive means fewer insertions.
+        beam: paths that cost this much more than the best one are dropped.
+        max_active: at most so many states stay alive after a frame.
+        nj: worker processes; they share the graph.
+        timeout_s: seconds of processor time for one utterance.
+
+    Raises:
+        DecodeError: with the utterance's id: scores that are not finite or of other states, no path left, or
+            a search that hung or crashed.
+    """
+    work = partial(
+        _recognise,
+        fst=graph.penalised(insertion_penalty),
+        num_pdfs=graph.num_pdfs,
+        acoustic_scale=acoustic_scale,
+        beam=beam,
+        max_active=max_active,
+    )
+    named = ((item[0], item) for item in items)
+    for utt, (labels, reached_final, cost) in forked_map(work, named, nj=nj, timeout_s=timeout_s):
+        yield Hypothesis(utt, tuple(graph.words[label] for label in labels), reached_final, cost)
+
+
+def _recognise(
+    item: tuple[str, np.ndarray], *, fst: Any, num_pdfs: int, acoustic_scale: float, beam: float, max_active: int
+) -> tuple[list[int], bool, float]:
+    utt, loglikes = item
+    if loglikes.ndim == 2 and len(loglikes) == 0:
+        return [], False, math.inf
+    try:
+        check_scores(loglikes, num_pdfs)
+        scaled = np.multiply(loglikes, acoustic_scale, dtype=np.float32)
+        path = best_path(fst, scaled, beam=beam, max_active=max_active)
+        if not path.reached_final:
+            path = best_path(fst, scaled, beam=_WIDER * beam, max_active=_WIDER * max_active)
+    except DecodeError as error:
+        raise DecodeError(f"utterance '{utt}': {error}") from error
+    return path.outputs, path.reached_final, path.cost

@@ -1,0 +1,78 @@
+"""Cepstral mean and variance normalisation, per speaker or per utterance.
+
+Legend: T frames, D features.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from asr_kd.options import option
+
+VARIANCE_FLOOR = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class CmvnOptions:
+    """What the mean and the variance are taken over."""
+
+    cmvn: str = option("what shares one mean and variance", default="speaker", choices=("speaker", "utterance", "none"))
+    cmvn_prior_frames: int = option(
+        "how many frames the corpus mean and variance count for, so that a short recording is not normalised "
+        "by itself alone",
+        default=0,
+    )
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, sum and sum of squares ``[D]`` (float64) of frames."""
+
+    count: float
+    total: np.ndarray
+    squares: np.ndarray
+
+    @staticmethod
+    def of(feats: np.ndarray) -> "Moments":
+        """The moments of frames ``[T, D]``."""
+        wide = feats.astype(np.float64)
+        return Moments(float(len(feats)), wide.sum(0), np.square(wide).sum(0))
+
+    def __add__(self, other: "Moments") -> "Moments":
+        return Moments(self.count + other.count, self.total + other.total, self.squares + other.squares)
+
+    def counting_for(self, frames: float) -> "Moments":
+        """The same mean and variance with the weight of another number of frames."""
+        scale = frames / max(self.count, 1.0)
+        return Moments(frames, self.total * scale, self.squares * scale)
+
+    def shift_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and inverse standard deviation ``[D]``, float32."""
+        mean = self.total / self.count
+        variance = np.maximum(self.squares / self.count - np.square(mean), VARIANCE_FLOOR)
+        return mean.astype(np.float32), (1.0 / np.sqrt(variance)).astype(np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"count": self.count, "total": self.total.tolist(), "squares": self.squares.tolist()}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "Moments":
+        """From `to_dict`."""
+        return Moments(values["count"], np.array(values["total"]), np.array(values["squares"]))
+
+
+def normalize(feats: np.ndarray, moments: Moments, prior: Moments | None, prior_frames: int) -> None:
+    """Bring frames ``[T, D]`` to zero mean and unit variance in place.
+
+    Args:
+        moments: of all frames that share one mean and variance.
+        prior: the corpus', added with the weight of ``prior_frames`` frames (as in Kaldi's online CMVN).
+    """
+    if prior is not None and prior_frames > 0:
+        moments = moments + prior.counting_for(prior_frames)
+    mean, scale = moments.shift_and_scale()
+    feats -= mean
+    feats *= scale

@@ -1,0 +1,188 @@
+"""``RESULTS.md``: the figures of one or more ``results.json`` as a page that says how far to trust them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from asr_kd.errors import DataError
+from asr_kd.score.summary import gains, kept, points, wer_verdict
+from asr_kd.score.wer import wer_line
+
+_PAPER = """\
+Hinton, Vinyals & Dean (2015), Table 1: about 2,000 hours of English, 8 layers of 2,560 units, 14,000 states. Other
+data and far larger networks, so only the pattern is to be compared, not the figures.
+
+| | dev frame accuracy, % | WER, % |
+| --- | ---: | ---: |
+| baseline | 58.9 | 10.9 |
+| 10x ensemble | 61.1 | 10.7 |
+| distilled single model | 60.8 | 10.7 |
+| gain kept | 86 | 100 |
+"""
+
+_READING = """\
+- **baseline** is the mean over the ensemble's members, each decoded by itself; **ensemble** averages the posteriors
+  of all of them; a student's figures are the mean over its seeds. `±` is the standard deviation over seeds.
+- `[ , ]` are 95 % intervals: a bootstrap over test utterances, the same resampled ones for every system. They hold
+  the chance in which utterances were drawn, not that of training (see `±`) nor of the choice of speakers.
+- All systems are scored on the labels of one alignment model. Acoustic scale and insertion penalty were chosen on dev.
+- Gain kept is (student - baseline) / (ensemble - baseline). It is given only where the ensemble's gain is above noise.
+- Matched pairs is the test of Gillick & Cox (1989), MAPSSWE in NIST's tools, with one segment an utterance.
+- Counts of errors are sums over a system's seeds. Cross-entropy is in nats a frame at temperature 1.
+"""
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Read a ``results.json``.
+
+    Raises:
+        DataError: it is missing or not valid JSON.
+    """
+    try:
+        return dict(json.loads(path.read_text()))
+    except OSError as error:
+        raise DataError(f"{path}: cannot read it ({error.strerror}); run asr-kd score first") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not valid JSON ({error}); remove its directory and run asr-kd score again") from error
+
+
+def render(results: Sequence[Mapping[str, Any]]) -> str:
+    """One page of Markdown from one or more protocols' results, in the order given."""
+    recipes = ", ".join(dict.fromkeys(result["recipe"] for result in results))
+    parts = [f"# Results: {recipes}", "Written by `asr-kd score` from the runs themselves."]
+    for result in results:
+        if len(results) > 1:
+            parts.append(f"## {_title(result)}")
+        parts += _section(result)
+    parts += ["## How to read the figures", _READING, "## The paper's table, for orientation", _PAPER]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _title(result: Mapping[str, Any]) -> str:
+    return f"{result['recipe']}, {result['protocol']}" if result["protocol"] else str(result["recipe"])
+
+
+def _section(result: Mapping[str, Any]) -> list[str]:
+    command = f"./run.sh --recipe {result['recipe']}"
+    command += f" --protocol {result['protocol']}" if result["protocol"] else ""
+    return [
+        f"Remake with `{command}`." + _folds(result),
+        _systems_table(result),
+        _wer_block(result),
+        _gain_section(result),
+        _runs_table(result),
+        _corpus_lines(result),
+    ]
+
+
+def _folds(result: Mapping[str, Any]) -> str:
+    return f" Pooled over {result['folds']} folds with test speakers of their own." if result["folds"] > 1 else ""
+
+
+def _systems_table(result: Mapping[str, Any]) -> str:
+    header = ("system", "members", "parameters", "seeds", "frame accuracy, %", "cross-entropy", "WER, %", "ins/del/sub")
+    rows = [
+        (
+            system["name"],
+            str(system["members"]),
+            f"{system['params']:,}",
+            str(system["seeds"]),
+            _rate(system, "frame_accuracy"),
+            f"{system['cross_entropy']:.3f}",
+            _rate(system, "wer"),
+            f"{system['ins']}/{system['del']}/{system['sub']}",
+        )
+        for system in result["systems"]
+    ]
+    return _table(header, rows)
+
+
+def _rate(system: Mapping[str, Any], metric: str) -> str:
+    low, high = system[f"{metric}_ci"]
+    text = f"**{100 * system[metric]:.2f}** [{100 * low:.2f}, {100 * high:.2f}]"
+    spread = system[f"{metric}_std"]
+    return text if spread is None else f"{text} ± {100 * spread:.2f}"
+
+
+def _wer_block(result: Mapping[str, Any]) -> str:
+    width = max(len(system["name"]) for system in result["systems"])
+    lines = [
+        f"{system['name']:<{width}}  "
+        + wer_line(sub=system["sub"], ins=system["ins"], dele=system["del"], ref_words=system["ref_words"])
+        for system in result["systems"]
+    ]
+    return "```\n" + "\n".join(lines) + "\n```"
+
+
+def _gain_section(result: Mapping[str, Any]) -> str:
+    lines = ["**Gain kept** of the ensemble's gain over the baseline:", ""]
+    rows = [(name, kept(gain, "frame_accuracy"), kept(gain, "wer")) for name, gain in gains(result).items()]
+    lines += [_table(("student", "of the frame accuracy gain", "of the WER gain"), rows), ""] if rows else []
+    gain = result["ensemble_gain"]
+    if gain:
+        lines.append(
+            f"- ensemble - baseline, frame accuracy: {points(gain['frame_accuracy'], gain['frame_accuracy_ci'])}"
+        )
+        lines.append(f"- ensemble - baseline, WER: {wer_verdict(gain['significance'])}")
+    for student in gains(result).values():
+        for pair, comparison in student["significance"].items():
+            lines.append(f"- {pair.replace('_vs_', ' - ')}, WER: {wer_verdict(comparison)}")
+    reasons = {reason for student in gains(result).values() for reason in student["reason"].values()}
+    lines += [f"- No share of the gain is given (`-`): {reason}." for reason in sorted(reasons)]
+    return "\n".join(lines)
+
+
+def _runs_table(result: Mapping[str, Any]) -> str:
+    header = ("run", "seed", "frame accuracy, %", "WER, %", "dev WER, %", "acoustic scale", "insertion penalty")
+    rows = [
+        (
+            system["name"],
+            str(run["seed"]),
+            f"{100 * run['frame_accuracy']:.2f}",
+            f"{100 * run['wer']:.2f}",
+            _known(run["dev_wer"], 100, ".2f"),
+            _known(run["acoustic_scale"], 1, "g"),
+            _known(run["insertion_penalty"], 1, "g"),
+        )
+        for system in result["systems"]
+        for run in system["runs"]
+    ]
+    return f"Every run:\n\n{_table(header, rows)}"
+
+
+def _known(value: float | None, scale: int, form: str) -> str:
+    return "-" if value is None else format(scale * value, form)
+
+
+def _corpus_lines(result: Mapping[str, Any]) -> str:
+    corpus = result["corpus"]
+    splits = [key.removesuffix("_hours") for key in corpus if key.endswith("_hours")]
+    hours = ", ".join(
+        f"{split} {corpus[f'{split}_hours']:.2f} h ({corpus[f'{split}_utterances']:,})" for split in splits
+    )
+    test = (
+        f"{corpus['test_utterances']:,} test utterances of {corpus['test_speakers']} speakers, "
+        f"{corpus['test_words']:,} words, {corpus['test_labelled_frames']:,} labelled frames; "
+        f"{result['num_pdfs']} pdfs."
+    )
+    lines = [f"- Corpus (utterances): {hours}." if hours else "", f"- {test}"]
+    if result.get("seconds"):
+        times = ", ".join(f"{command} {_duration(seconds)}" for command, seconds in result["seconds"].items())
+        lines.append(f"- Wall time: {_duration(result['total_seconds'])} ({times}).")
+    return "\n".join(line for line in lines if line)
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.1f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *("---:" for _ in header[1:])]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))

@@ -1,0 +1,186 @@
+"""The figures of one protocol as one dictionary: ``results.json``."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios
+from asr_kd.score.significance import bootstrap_p, matched_pairs
+from asr_kd.score.systems import BASELINE, DISTILLED, ENSEMBLE, System, mean_known
+
+FRAME_ACCURACY, WER = "frame_accuracy", "wer"
+METRICS = (FRAME_ACCURACY, WER)
+_SPOKEN = {FRAME_ACCURACY: "frame accuracy", WER: "WER"}
+
+Estimates = Mapping[tuple[str, str], Estimate]
+
+
+def build_results(
+    systems: Sequence[System], *, recipe: str, protocol: str, num_folds: int, num_samples: int, seed: int
+) -> dict[str, Any]:
+    """Score systems against each other.
+
+    Error counts are sums over a system's runs (its seeds), rates are those of the sums, so a rate is
+    also the mean over the runs. Intervals are over utterances, the same resampled ones for all systems.
+
+    Args:
+        systems: what `load_systems` returns.
+        recipe: the recipe's name.
+        protocol: the recipe's protocol, empty where it has one only.
+        num_folds: how many experiments were pooled.
+        num_samples: bootstrap samples.
+        seed: of the bootstrap.
+
+    Returns:
+        JSON values as ``docs/formats.md`` lists them; corpus and times are the caller's to add.
+    """
+    estimates = estimate_systems(systems, num_samples=num_samples, seed=seed)
+    first = systems[0].runs[0]
+    by_name = {system.name: system for system in systems}
+    students = [name for name in by_name if name not in (BASELINE, ENSEMBLE)]
+    return {
+        "recipe": recipe,
+        "protocol": protocol,
+        "folds": num_folds,
+        "corpus": {
+            "test_utterances": len(first.utterances),
+            "test_words": int(first.words.ref_words.sum()),
+            "test_speakers": len(set(first.speakers)),
+            "test_labelled_frames": int(first.frames.num_frames.sum()),
+        },
+        "num_pdfs": systems[0].info.num_pdfs,
+        "bootstrap": {"samples": num_samples, "seed": seed, "level": LEVEL, "unit": "utterance"},
+        "systems": [_system_row(system, estimates) for system in systems],
+        "ensemble_gain": _ensemble_gain(by_name, estimates),
+        **{
+            "gain_kept" if name == DISTILLED else f"gain_kept_{name}": _gain_kept(name, by_name, estimates)
+            for name in students
+        },
+    }
+
+
+def estimate_systems(systems: Sequence[System], *, num_samples: int, seed: int) -> dict[tuple[str, str], Estimate]:
+    """Frame accuracy and WER of each system by (name, metric), jointly resampled over utterances."""
+    ratios: dict[tuple[str, str], tuple[Any, Any]] = {}
+    for system in systems:
+        ratios[system.name, FRAME_ACCURACY] = system.num_correct_U, system.num_frames_U
+        ratios[system.name, WER] = system.errors_U, system.ref_words_U
+    return estimate_ratios(ratios, num_samples=num_samples, rng=np.random.default_rng(seed))
+
+
+def fraction_kept(baseline: Estimate, ensemble: Estimate, student: Estimate) -> Estimate:
+    """(student - baseline) / (ensemble - baseline), on the test set and on each resampled one."""
+    gain, kept = ensemble.minus(baseline), student.minus(baseline)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Estimate(kept.value / gain.value, kept.samples_B / gain.samples_B)
+
+
+def compare_wer(a: System, b: System, estimates: Estimates) -> dict[str, Any]:
+    """WER of ``a`` minus that of ``b``, its interval, and two tests that it is 0."""
+    difference = estimates[a.name, WER].minus(estimates[b.name, WER])
+    pairs = matched_pairs(a.errors_U / len(a.runs), b.errors_U / len(b.runs))
+    return {
+        "wer_difference": difference.value,
+        "wer_difference_ci": list(difference.interval()),
+        "matched_pairs_p": pairs.p,
+        "bootstrap_p": bootstrap_p(difference),
+    }
+
+
+def _system_row(system: System, estimates: Estimates) -> dict[str, Any]:
+    accuracy, wer = estimates[system.name, FRAME_ACCURACY], estimates[system.name, WER]
+    runs = system.runs
+    return {
+        "name": system.name,
+        "members": system.info.members,
+        "params": system.info.params,
+        "conf": system.info.conf,
+        "frame_accuracy": accuracy.value,
+        "frame_accuracy_ci": list(accuracy.interval()),
+        "frame_accuracy_std": _spread(_over_seeds(system, FRAME_ACCURACY)),
+        "cross_entropy": float(np.mean([run.frames.mean_cross_entropy for run in runs])),
+        "wer": wer.value,
+        "wer_ci": list(wer.interval()),
+        "wer_std": _spread(_over_seeds(system, WER)),
+        "sub": sum(int(run.words.sub.sum()) for run in runs),
+        "ins": sum(int(run.words.ins.sum()) for run in runs),
+        "del": sum(int(run.words.dele.sum()) for run in runs),
+        "ref_words": sum(int(run.words.ref_words.sum()) for run in runs),
+        "seeds": len(runs),
+        "dev_wer": mean_known([run.info.dev_wer for run in runs]),
+        "rtf": mean_known([run.info.rtf for run in runs]),
+        "runs": [
+            {
+                "seed": run.info.seed,
+                "frame_accuracy": run.frames.accuracy,
+                "cross_entropy": run.frames.mean_cross_entropy,
+                "wer": run.words.wer,
+                "dev_wer": run.info.dev_wer,
+                "acoustic_scale": run.info.acoustic_scale,
+                "insertion_penalty": run.info.insertion_penalty,
+            }
+            for run in runs
+        ],
+    }
+
+
+def _ensemble_gain(by_name: Mapping[str, System], estimates: Estimates) -> dict[str, Any] | None:
+    """Ensemble minus baseline in both metrics, in points of 1; None where one of them is missing."""
+    if BASELINE not in by_name or ENSEMBLE not in by_name:
+        return None
+    gain: dict[str, Any] = {}
+    for metric in METRICS:
+        difference = estimates[ENSEMBLE, metric].minus(estimates[BASELINE, metric])
+        gain |= {metric: difference.value, f"{metric}_ci": list(difference.interval())}
+    return gain | {"significance": compare_wer(by_name[ENSEMBLE], by_name[BASELINE], estimates)}
+
+
+def _gain_kept(student: str, by_name: Mapping[str, System], estimates: Estimates) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
+    for metric in METRICS:
+        reason = _why_not(metric, by_name, estimates)
+        if reason:
+            reasons[metric] = reason
+            kept |= {metric: None, f"{metric}_ci": None, f"{metric}_std": None}
+            continue
+        baseline, ensemble = estimates[BASELINE, metric], estimates[ENSEMBLE, metric]
+        fraction = fraction_kept(baseline, ensemble, estimates[student, metric])
+        spread = _spread(_over_seeds(by_name[student], metric))
+        kept |= {
+            metric: fraction.value,
+            f"{metric}_ci": list(fraction.interval()),
+            f"{metric}_std": spread and spread / abs(ensemble.value - baseline.value),
+        }
+    kept["reason"] = reasons
+    kept["significance"] = {
+        f"{student}_vs_{other}": compare_wer(by_name[student], by_name[other], estimates)
+        for other in (BASELINE, ENSEMBLE)
+        if other in by_name
+    }
+    return kept
+
+
+def _why_not(metric: str, by_name: Mapping[str, System], estimates: Estimates) -> str:
+    """Why no share of the ensemble's gain can be given; empty where it can."""
+    for name in (BASELINE, ENSEMBLE):
+        if name not in by_name:
+            return f"no system named '{name}' was decoded"
+    gain = estimates[ENSEMBLE, metric].minus(estimates[BASELINE, metric])
+    low, high = gain.interval()
+    points = f"{100 * gain.value:+.2f} points, {LEVEL:.0%} interval {100 * low:+.2f} to {100 * high:+.2f}"
+    if low <= 0 <= high:
+        return f"the ensemble's gain in {_SPOKEN[metric]} is not above noise ({points})"
+    if (gain.value > 0) == (metric == WER):
+        return f"the ensemble is worse than the baseline in {_SPOKEN[metric]} ({points})"
+    return ""
+
+
+def _over_seeds(system: System, metric: str) -> list[float]:
+    return [run.words.wer if metric == WER else run.frames.accuracy for run in system.runs]
+
+
+def _spread(values: Sequence[float]) -> float | None:
+    """Standard deviation over seeds, with n - 1; None for a single seed."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None

@@ -1,0 +1,186 @@
+"""The soft-target store: one record a frame over a frame store's index.
+
+A directory with ``targets.npy`` (records ``[N, R]`` uint8, or float16 ``[N, P]`` where dense) and
+``meta.json``: temperature, kind of mean, layout, and the fingerprints of frames, states and models.
+
+Legend: N frames, B frames of a batch, P pdfs, K kept, R bytes of a record.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from asr_kd.errors import DataError, MismatchError, UsageError
+from asr_kd.frames.store import FrameStore
+from asr_kd.nets.acoustic_model import AcousticModel, models_fingerprint
+from asr_kd.options import option
+from asr_kd.stage import write_json
+from asr_kd.targets.ensemble import MEANS, ensemble_targets
+from asr_kd.targets.record import RecordLayout
+from asr_kd.threads import threaded_map
+
+TARGETS_FILE, META_FILE = "targets.npy", "meta.json"
+CHUNK_FRAMES = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftTargetOptions:
+    """What is stored of an ensemble's mean."""
+
+    temperature: float = option("T: temperature of the softmax, that of the student's training", default=2.0)
+    mean: str = option("how the members' distributions are averaged", default="arithmetic", choices=MEANS)
+    top_k: int = option("largest probabilities kept of a frame", default=8)
+    tail_samples: int = option("classes drawn from the rest of a frame's distribution", default=16)
+    dense: bool = option("keep all probabilities of a frame; for small inventories", default=False)
+    seed: int = option("seed of the draws from the tail", default=1)
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise UsageError(f"--temperature must be above 0, got {self.temperature}")
+
+
+def write_soft_targets(
+    directory: Path,
+    store: FrameStore,
+    members: dict[Path, AcousticModel],
+    options: SoftTargetOptions,
+    *,
+    device: torch.device,
+    nj: int = 1,
+) -> None:
+    """Average an ensemble over a frame store and write the store into an existing directory.
+
+    Args:
+        nj: threads; the draws depend on the seed and the frame alone, not on their number.
+    """
+    card = next(iter(members.values())).card
+    layout = RecordLayout(card.num_pdfs, min(options.top_k, card.num_pdfs), options.tail_samples)
+    shape = (store.num_frames, card.num_pdfs if options.dense else layout.num_bytes)
+    kind = np.float16 if options.dense else np.uint8
+    out = np.lib.format.open_memmap(directory / TARGETS_FILE, mode="w+", dtype=kind, shape=shape)
+    models = list(members.values())
+
+    def targets(frames: slice) -> np.ndarray:
+        x_BW = store.windows(frames).to(device)
+        probs_BP = ensemble_targets(models, x_BW, temperature=options.temperature, mean=options.mean)
+        if options.dense:
+            return np.asarray(probs_BP.half().cpu().numpy())
+        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + frames.start)
+        return layout.pack(probs_BP, generator)
+
+    with tqdm(total=store.num_frames, unit="frame", unit_scale=True, disable=None) as progress:
+        for frames, rows in threaded_map(targets, _chunks(store.num_frames), nj=nj):
+            out[frames] = rows
+            progress.update(len(rows))
+    out.flush()
+    meta = {
+        "frames": str(store.path),
+        "index_fingerprint": store.index_fingerprint,
+        "features_fingerprint": store.features_fingerprint,
+        "states_fingerprint": card.states_fingerprint,
+        "models": {str(path): model.fingerprint for path, model in members.items()},
+        "models_fingerprint": models_fingerprint(members),
+        "num_pdfs": card.num_pdfs,
+        "temperature": options.temperature,
+        "mean": options.mean,
+        "dense": options.dense,
+        "top_k": layout.top,
+        "tail_samples": layout.tail,
+        "bytes_per_frame": shape[1] * (2 if options.dense else 1),
+    }
+    write_json(directory / META_FILE, meta)
+
+
+class SoftTargets:
+    """A soft-target store on disk, memory-mapped.
+
+    Raises:
+        DataError: the directory is missing or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.meta: dict[str, Any] = json.loads((path / META_FILE).read_text())
+            self._rows = np.load(path / TARGETS_FILE, mmap_mode="c")
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: no soft targets there ({error}); run asr-kd make-soft-targets") from error
+        self.layout = RecordLayout(self.meta["num_pdfs"], self.meta["top_k"], self.meta["tail_samples"])
+
+    @property
+    def rows(self) -> Tensor:
+        """All records ``[N, R]`` uint8, or float16 ``[N, P]`` where dense."""
+        return torch.from_numpy(self._rows)
+
+    @property
+    def dense(self) -> bool:
+        """Whether all probabilities are kept."""
+        return bool(self.meta["dense"])
+
+    def check(self, store: FrameStore, *, states_fingerprint: str, members_fingerprint: str | None) -> None:
+        """Check that these soft targets are those of the given frames, states and ensemble.
+
+        Args:
+            members_fingerprint: of the ensemble, or None where any will do.
+
+        Raises:
+            MismatchError: they are not; says which differs.
+        """
+        pairs = [
+            ("frames", self.meta["index_fingerprint"], store.index_fingerprint, str(store.path)),
+            ("features", self.meta["features_fingerprint"], store.features_fingerprint, str(store.path)),
+            ("states", self.meta["states_fingerprint"], states_fingerprint, "the labels"),
+        ]
+        if members_fingerprint is not None:
+            pairs.append(("models", self.meta["models_fingerprint"], members_fingerprint, "--teachers"))
+        for what, made, now, where in pairs:
+            if made != now:
+                raise MismatchError(
+                    f"{self.path}: made from {what} {made}, but {where} has {what} {now}; "
+                    f"run asr-kd make-soft-targets again"
+                )
+
+
+class TargetReader:
+    """Soft targets of a training set made of several frame stores, read in random batches.
+
+    Args:
+        stores: one store of soft targets for each frame store, in the same order.
+    """
+
+    def __init__(self, stores: Sequence[SoftTargets], device: torch.device) -> None:
+        first = stores[0]
+        keys = ("temperature", "mean", "dense", "top_k", "tail_samples", "num_pdfs", "models_fingerprint")
+        for store in stores:
+            for key in keys:
+                if store.meta[key] != first.meta[key]:
+                    raise MismatchError(
+                        f"{store.path} has {key} {store.meta[key]}, {first.path} has {first.meta[key]}: "
+                        "make all soft targets of one student with the same options and models"
+                    )
+        self.temperature = float(first.meta["temperature"])
+        self.dense = first.dense
+        self._layout = first.layout
+        rows = first.rows if len(stores) == 1 else torch.cat([store.rows for store in stores])
+        self._rows = rows.to(device)
+
+    def dense_batch(self, frames_B: Tensor) -> Tensor:
+        """Distributions ``[B, P]`` float32 of frames."""
+        probs_BP = torch.index_select(self._rows, 0, frames_B).float()
+        return probs_BP / probs_BP.sum(dim=1, keepdim=True)
+
+    def sparse_batch(self, frames_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Class ids and probabilities ``[B, K]`` of frames."""
+        return self._layout.unpack(torch.index_select(self._rows, 0, frames_B))
+
+
+def _chunks(num_frames: int) -> Iterator[slice]:
+    for begin in range(0, num_frames, CHUNK_FRAMES):
+        yield slice(begin, min(begin + CHUNK_FRAMES, num_frames))

@@ -1,0 +1,78 @@
+"""Checkpoints from which an interrupted run carries on exactly: tensors in safetensors, the rest as JSON."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from asr_kd.errors import DataError
+from asr_kd.stage import replacing
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+
+
+@dataclass
+class Progress:
+    """Where a run stands.
+
+    Args:
+        epoch: epochs done.
+        batch: batches done of the epoch under way.
+        sums: what the epoch under way has added up so far, by name.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    lr_factor: float = 1.0
+    best: float = float("inf")
+    halvings: int = 0
+    seconds: float = 0.0
+
+
+def save(
+    directory: Path, progress: Progress, net: nn.Module, optimizer: torch.optim.Optimizer, extra: dict[str, Tensor]
+) -> None:
+    """Write the checkpoint, whole or not at all.
+
+    Args:
+        extra: further tensors to keep, such as an epoch's running sums or the best weights.
+    """
+    tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items() if value is not None}
+    tensors |= {f"extra.{name}": value for name, value in extra.items()}
+    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    with replacing(directory / CHECKPOINT_FILE) as temporary:
+        save_file(plain, temporary, metadata={"progress": json.dumps(asdict(progress))})
+
+
+def load(
+    directory: Path, net: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[Progress, dict[str, Tensor]] | None:
+    """Put a checkpoint's state into net and optimiser; None where there is no checkpoint.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = directory / CHECKPOINT_FILE
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise DataError(f"{path}: damaged ({error}); remove {directory} to start anew") from error
+    net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
+    whole = optimizer.state_dict()
+    whole["state"] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, key = name.split(".", 2)
+            whole["state"].setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict(whole)
+    return progress, {k.removeprefix("extra."): v for k, v in tensors.items() if k.startswith("extra.")}

@@ -1,0 +1,233 @@
+"""The training loop: frames in random order, one objective, a schedule, checkpoints it resumes from exactly.
+
+What happens in step s of a run depends on its seed and s alone (order of frames, dropout), so a run that
+was interrupted and resumed equals one that was not.
+
+Legend: B frames of a batch, P pdfs.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from asr_kd.errors import AsrKdError, UsageError
+from asr_kd.nets.device import DeviceOptions, autocast
+from asr_kd.nets.dnn import DNN
+from asr_kd.options import group, option
+from asr_kd.train import checkpoint
+from asr_kd.train.checkpoint import Progress
+from asr_kd.train.dev_set import DevSet
+from asr_kd.train.frame_set import Batch, FrameSet
+from asr_kd.train.metrics import MetricsLog
+from asr_kd.train.objective import Objective, gradient_shares
+from asr_kd.train.schedule import NewBob, OptimizerOptions, cosine_factor, make_optimizer
+
+log = logging.getLogger(__name__)
+
+SMALL_SHARE = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """How long and with what a network is trained."""
+
+    num_epochs: int = option("passes over the training frames", default=6)
+    batch_size: int = option("frames of a step", default=1024)
+    optimizer: OptimizerOptions = group(OptimizerOptions)
+    device: DeviceOptions = group(DeviceOptions)
+    seed: int = option("seed of initial weights, order of frames and dropout", default=1)
+    checkpoint_seconds: float = option("how often to save where the run stands", default=60.0, affects_result=False)
+
+    def __post_init__(self) -> None:
+        if self.num_epochs < 1 or self.batch_size < 1:
+            raise UsageError("--num-epochs and --batch-size must be at least 1")
+
+
+class Trainer:
+    """One training run in one directory.
+
+    Args:
+        net: on the device of the options; its weights are changed in place.
+        dev: watched after every epoch.
+        directory: gets checkpoints, ``metrics.jsonl`` and TensorBoard's files; a checkpoint found there
+            is carried on from.
+    """
+
+    def __init__(
+        self,
+        net: DNN,
+        frames: FrameSet,
+        objective: Objective,
+        dev: DevSet,
+        options: TrainOptions,
+        directory: Path,
+        *,
+        title: str = "",
+    ) -> None:
+        self._net, self._frames, self._objective, self._dev = net, frames, objective, dev
+        self._options, self._directory, self._title = options, directory, title
+        self._optimizer = make_optimizer(net.parameters(), options.optimizer)
+        self._progress = Progress()
+        self._sums: dict[str, Tensor] = {}
+        self._best: dict[str, Tensor] = {}
+        self._saved = time.monotonic()
+
+    def run(self) -> dict[str, float]:
+        """Train to the end; returns the last epoch's metrics.
+
+        Raises:
+            AsrKdError: the loss is no longer finite.
+        """
+        self._resume()
+        metrics = MetricsLog(self._directory, epochs_done=self._progress.epoch)
+        last: dict[str, float] = metrics.last
+        self._net.train()
+        while not self._done():
+            last = self._epoch()
+            metrics.write(last)
+            self._save()
+        if self._best:
+            self._net.load_state_dict(self._best)
+        metrics.close()
+        (self._directory / checkpoint.CHECKPOINT_FILE).unlink(missing_ok=True)
+        return last
+
+    def _done(self) -> bool:
+        o = self._options
+        halved_enough = o.optimizer.schedule == "newbob" and self._progress.halvings >= o.optimizer.newbob_halvings
+        return self._progress.epoch >= o.num_epochs or halved_enough
+
+    def _epoch(self) -> dict[str, float]:
+        started = time.monotonic() - self._progress.seconds
+        shares: dict[str, float] = {}
+        try:
+            for batch in self._batches():
+                if self._progress.batch == 0:
+                    shares = self._gradient_shares(batch)
+                self._step(batch)
+                self._progress.batch += 1
+                if time.monotonic() - self._saved > self._options.checkpoint_seconds:
+                    self._progress.seconds = time.monotonic() - started
+                    self._save()
+        except KeyboardInterrupt:
+            self._progress.seconds = time.monotonic() - started
+            self._save()
+            raise
+        self._progress.epoch += 1
+        self._progress.batch = 0
+        accuracy, cross_entropy = self._dev.evaluate(self._net)
+        metrics = self._averages() | {
+            "dev_frame_accuracy": accuracy,
+            "dev_cross_entropy": cross_entropy,
+            "learning_rate": self._optimizer.param_groups[0]["lr"],
+            "seconds": round(time.monotonic() - started, 2),
+        }
+        metrics |= {f"gradient_share_{name}": share for name, share in shares.items()}
+        self._progress.seconds = 0.0
+        self._sums = {}
+        self._steer(cross_entropy)
+        return metrics
+
+    def _batches(self) -> Iterator[Batch]:
+        o, p = self._options, self._progress
+        batches = self._frames.epoch(seed=o.seed, epoch=p.epoch, batch_size=o.batch_size, first_batch=p.batch)
+        title = f"{self._title}epoch {p.epoch + 1}/{o.num_epochs}"
+        total = self._frames.num_batches(o.batch_size)
+        yield from tqdm(batches, title, total=total, initial=p.batch, unit="step", disable=None, leave=False)
+
+    def _step(self, batch: Batch) -> None:
+        o = self._options
+        step = self._progress.epoch * self._frames.num_batches(o.batch_size) + self._progress.batch
+        self._set_learning_rate(step)
+        self._net.seed_dropout(o.seed * 1_000_003 + step * 64, self._frames.device)
+        with autocast(self._frames.device, o.device.dtype):
+            logits_BP = self._net(batch.inputs_BW)
+        logits_BP = logits_BP.float()
+        losses = self._objective.losses(logits_BP, batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(losses.values())).sum().backward()
+        self._optimizer.step()
+        self._add_up(losses, logits_BP.detach(), batch)
+
+    def _add_up(self, losses: dict[str, Tensor], logits_BP: Tensor, batch: Batch) -> None:
+        """Sums stay on the device; they are read once an epoch, so no step waits for them."""
+        labels_B = self._frames.labels_N[batch.frames_B]
+        values = {f"loss_{name}": loss.detach().double() * len(labels_B) for name, loss in losses.items()}
+        values["correct"] = (logits_BP.argmax(dim=1) == labels_B).sum().double()
+        values["labelled"] = (labels_B >= 0).sum().double()
+        values["frames"] = torch.tensor(float(len(labels_B)), dtype=torch.float64, device=logits_BP.device)
+        self._sums = {k: v + self._sums[k] if k in self._sums else v for k, v in values.items()}
+
+    def _averages(self) -> dict[str, float]:
+        sums = {name: float(value) for name, value in self._sums.items()}
+        frames = sums.pop("frames")
+        correct, labelled = sums.pop("correct"), sums.pop("labelled")
+        losses = {f"train_{name}": value / frames for name, value in sums.items()}
+        total = sum(losses.values())
+        if not total < float("inf"):
+            raise AsrKdError(
+                f"{self._directory}: the loss became {total} in epoch {self._progress.epoch}; "
+                "lower --learning-rate (or use --dtype fp32) and start again"
+            )
+        averages = {"epoch": float(self._progress.epoch), "frames": frames, "train_loss": total, **losses}
+        if labelled:
+            averages["train_frame_accuracy"] = correct / labelled
+        return averages
+
+    def _set_learning_rate(self, step: int) -> None:
+        o = self._options
+        factor = self._progress.lr_factor
+        if o.optimizer.schedule == "cosine":
+            total = o.num_epochs * self._frames.num_batches(o.batch_size)
+            factor = cosine_factor(step / total, o.optimizer.final_learning_rate)
+        for parameters in self._optimizer.param_groups:
+            parameters["lr"] = o.optimizer.learning_rate * factor
+
+    def _steer(self, cross_entropy: float) -> None:
+        if self._options.optimizer.schedule != "newbob":
+            return
+        p = self._progress
+        newbob = NewBob(p.lr_factor, p.best, p.halvings)
+        if newbob.update(cross_entropy, self._options.optimizer):
+            self._best = {name: value.detach().clone() for name, value in self._net.state_dict().items()}
+        else:
+            self._net.load_state_dict(self._best)
+        p.lr_factor, p.best, p.halvings = newbob.factor, newbob.best, newbob.halvings
+
+    def _gradient_shares(self, batch: Batch) -> dict[str, float]:
+        """How much each loss pulls, and a warning about one that does next to nothing."""
+        logits_BP = self._net(batch.inputs_BW).float().detach().requires_grad_()
+        losses = self._objective.losses(logits_BP, batch)
+        if len(losses) < 2:
+            return {}
+        shares = gradient_shares(losses, logits_BP)
+        for name, share in shares.items():
+            if share < SMALL_SHARE:
+                log.warning(
+                    "the %s loss is %.2g %% of the gradient: it hardly counts; raise its weight or leave it out",
+                    name,
+                    100 * share,
+                )
+        return shares
+
+    def _save(self) -> None:
+        sums = {f"sum.{name}": value for name, value in self._sums.items()}
+        best = {f"best.{name}": value for name, value in self._best.items()}
+        checkpoint.save(self._directory, self._progress, self._net, self._optimizer, sums | best)
+        self._saved = time.monotonic()
+
+    def _resume(self) -> None:
+        found = checkpoint.load(self._directory, self._net, self._optimizer)
+        if found is None:
+            return
+        self._progress, extra = found
+        device = self._frames.device
+        self._sums = {k.removeprefix("sum."): v.to(device) for k, v in extra.items() if k.startswith("sum.")}
+        self._best = {k.removeprefix("best."): v.to(device) for k, v in extra.items() if k.startswith("best.")}
+        log.info("carrying on after %d epochs and %d steps", self._progress.epoch, self._progress.batch)

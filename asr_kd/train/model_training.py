@@ -1,0 +1,114 @@
+"""From frame stores and labels to a trained acoustic model in a directory.
+
+Legend: N frames, P pdfs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from asr_kd.errors import DataError, MismatchError
+from asr_kd.frames.store import FrameStore
+from asr_kd.hmm.labels import Labels, log_prior, match_labels
+from asr_kd.nets.acoustic_model import AcousticModel, ModelCard
+from asr_kd.nets.device import prepare
+from asr_kd.nets.dnn import NetOptions, num_parameters
+from asr_kd.train.dev_set import DevSet
+from asr_kd.train.frame_set import FrameSet, store_names
+from asr_kd.train.loop import Trainer, TrainOptions, log
+from asr_kd.train.objective import Objective
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a network learns from and is watched on.
+
+    Attributes:
+        labels: of each store, None where a store has none.
+    """
+
+    stores: Sequence[FrameStore]
+    labels: Sequence[Labels | None]
+    dev_store: FrameStore
+    dev_labels: Labels
+
+    @staticmethod
+    def load(frames: Sequence[Path], labels: Sequence[Path], dev_frames: Path, dev_labels: Path) -> "TrainingData":
+        """Read stores and labels and check that they belong together.
+
+        Raises:
+            DataError: something is missing, damaged, or without a single label.
+            MismatchError: labels of other frames or states.
+        """
+        stores = [FrameStore(path) for path in frames]
+        dev_store = FrameStore(dev_frames)
+        given = [Labels.load(path) for path in labels]
+        matched = match_labels([dev_store, *stores], [Labels.load(dev_labels), *given])
+        dev = matched[0]
+        if dev is None:
+            raise MismatchError(f"{dev_labels}: not the labels of {dev_frames}; run asr-kd align again")
+        for one in (dev, *given):
+            if not (one.pdfs >= 0).any():
+                raise DataError(f"{one.path}: not one frame has a label")
+        return TrainingData(stores, matched[1:], dev_store, dev)
+
+    @cached_property
+    def given_labels(self) -> list[Labels]:
+        """The labels of those stores that have some."""
+        return [labels for labels in self.labels if labels is not None]
+
+    def card(self, net: NetOptions) -> ModelCard:
+        """The card of a model trained on this data."""
+        store = self.stores[0]
+        return ModelCard(
+            net=net,
+            input_dim=store.input_dim,
+            num_pdfs=self.dev_labels.num_pdfs,
+            features=store.meta["features"],
+            features_fingerprint=store.features_fingerprint,
+            states_fingerprint=self.dev_labels.states_fingerprint,
+            trained_on=store_names(self.stores),
+        )
+
+    def log_prior(self) -> Tensor:
+        """Log relative frequency ``[P]`` of each pdf in the labels."""
+        labels = [labels.pdfs for labels in self.given_labels]
+        return torch.from_numpy(log_prior(labels, self.dev_labels.num_pdfs))
+
+
+def train_model(
+    data: TrainingData,
+    make_objective: Callable[[FrameSet, torch.device], Objective],
+    net_options: NetOptions,
+    options: TrainOptions,
+    directory: Path,
+    *,
+    use_unlabelled: bool = False,
+    title: str = "",
+) -> AcousticModel:
+    """Train a network and save it in ``directory``; carries on from a checkpoint found there.
+
+    Args:
+        make_objective: builds the criterion for the frames trained on.
+        use_unlabelled: whether frames without a label are trained on.
+        title: stands before the epoch in the progress bar.
+    """
+    device = prepare(options.device)
+    frames = FrameSet(
+        data.stores,
+        [None if labels is None else labels.pdfs for labels in data.labels],
+        use_unlabelled=use_unlabelled,
+        device=device,
+    )
+    card = data.card(net_options)
+    net = card.new_net(seed=options.seed).to(device)
+    log.info("%d parameters, %d frames an epoch, %s", num_parameters(net), len(frames), device)
+    dev = DevSet(data.dev_store, data.dev_labels.pdfs, device=device)
+    Trainer(net, frames, make_objective(frames, device), dev, options, directory, title=title).run()
+    model = AcousticModel(card, net.eval(), data.log_prior().to(device))
+    model.save(directory)
+    return model

@@ -1,0 +1,78 @@
+"""Optimisers, and the learning rate over a training run."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from asr_kd.errors import UsageError
+from asr_kd.options import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerOptions:
+    """How weights are updated."""
+
+    optimizer: str = option("adam, or sgd with Nesterov momentum", default="adam", choices=("adam", "sgd"))
+    learning_rate: float = option("learning rate at the start", default=1e-3)
+    final_learning_rate: float = option("cosine: learning rate at the end, as a part of the first", default=0.01)
+    momentum: float = option("sgd: momentum", default=0.9)
+    weight_decay: float = option("pull of the weights towards zero, decoupled from the gradient", default=0.0)
+    schedule: str = option(
+        "cosine: falls smoothly over --num-epochs. newbob: halves whenever an epoch brings the dev set's "
+        "cross-entropy down by less than --newbob-threshold, and goes back to the best weights if it rose",
+        default="cosine",
+        choices=("cosine", "newbob"),
+    )
+    newbob_threshold: float = option("newbob: least relative gain an epoch must bring", default=0.01)
+    newbob_halvings: int = option("newbob: training ends after so many halvings", default=5)
+
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0:
+            raise UsageError(f"--learning-rate must be above 0, got {self.learning_rate}")
+
+
+def make_optimizer(parameters: Iterable[nn.Parameter], options: OptimizerOptions) -> torch.optim.Optimizer:
+    """The optimiser, fused into one kernel a step."""
+    if options.optimizer == "adam":
+        return torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=options.weight_decay, fused=True)
+    return torch.optim.SGD(
+        parameters,
+        lr=options.learning_rate,
+        momentum=options.momentum,
+        nesterov=options.momentum > 0,
+        weight_decay=options.weight_decay,
+        fused=True,
+    )
+
+
+def cosine_factor(progress: float, final: float) -> float:
+    """Learning rate over the first one at ``progress`` 0..1: half a cosine from 1 to ``final``."""
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+@dataclass
+class NewBob:
+    """Learning rate steered by the dev set.
+
+    Args:
+        factor: of the first learning rate, now.
+        best: lowest cross-entropy of the dev set so far.
+        halvings: how often it was halved.
+    """
+
+    factor: float = 1.0
+    best: float = math.inf
+    halvings: int = 0
+
+    def update(self, cross_entropy: float, options: OptimizerOptions) -> bool:
+        """Take in an epoch's result; returns whether the weights are the best so far."""
+        improved = cross_entropy < self.best
+        enough = cross_entropy < self.best * (1 - options.newbob_threshold)
+        self.best = min(self.best, cross_entropy)
+        if not enough:
+            self.factor /= 2
+            self.halvings += 1
+        return improved
