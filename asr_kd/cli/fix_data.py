@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr_kd.corpus.audio import parse_channel
 from asr_kd.corpus.data_dir import data_fingerprint
 from asr_kd.corpus.validate import fix
 from asr_kd.options import option
@@ -18,6 +19,9 @@ class Options:
     out: Path = option("the data directory to write", positional=True)
     audio: bool = option("read all audio and drop what cannot be used", default=False)
     need_text: bool = option("drop utterances without a transcript", default=True)
+    channel: str = option(
+        "with --audio: refuse recordings of several channels, mix, or a channel's number", default="refuse"
+    )
     allow_commands: bool = option("keep the commands in wav.scp; with --audio they are run", default=False)
 
 
@@ -32,6 +36,7 @@ def run(options: Options) -> None:
             audio=options.audio,
             need_text=options.need_text,
             allow_commands=options.allow_commands,
+            channel=parse_channel(options.channel),
         )
         for line in changes:
             log.info("%s", line)

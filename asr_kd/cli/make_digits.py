@@ -50,7 +50,7 @@ def run(options: Options) -> None:
 def _speak(pool: ProcessPoolExecutor, speakers: list[Speaker], options: Options, folder: Path) -> list[Utterance]:
     """All utterances of one split."""
     talkers = folder / "talkers.npy"
-    np.save(talkers, make_talkers(speakers, options.digits))
+    np.save(talkers, make_talkers(speakers[0].split, options.digits))
     speak = partial(make_utterances, options=options.digits, talkers=talkers, folder=folder)
     made: list[Utterance] = []
     with tqdm(total=sum(len(s.utterances) for s in speakers), desc=speakers[0].split, unit="utt") as bar:

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_kd.corpus.audio import read_audio
+from asr_kd.corpus.audio import parse_channel, read_audio
 from asr_kd.corpus.data_dir import data_fingerprint, load_data_dir
 from asr_kd.frames.build import FeatureOptions, build_frame_store
 from asr_kd.frames.cmvn import Moments
@@ -39,7 +39,7 @@ def run(options: Options) -> None:
     if stage.finished():
         return
     utterances = load_data_dir(options.data, need_text=False, allow_commands=options.allow_commands)
-    channel = int(options.channel) if options.channel.isdigit() else options.channel
+    channel = parse_channel(options.channel)
     rate = options.features.fbank.sample_rate
     with stage.writing() as partial:
         build_frame_store(

@@ -34,7 +34,7 @@ class Options:
         if len(given) != 1:
             ways = ", ".join(f"--{way.replace('_', '-')}" for way in WAYS)
             raise ValueError(f"give exactly one of {ways}, not {len(given)}")
-        if any((count or 1) < 1 for count in (self.first, self.shortest, self.random)):
+        if any(count is not None and count < 1 for count in (self.first, self.shortest, self.random)):
             raise ValueError(f"--{given[0]} must be at least 1")
 
 

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr_kd.corpus.audio import parse_channel
 from asr_kd.corpus.data_dir import load_data_dir
 from asr_kd.corpus.validate import problems, warnings
 from asr_kd.errors import DataError
@@ -17,12 +18,19 @@ class Options:
     data: Path = option("Kaldi data directory", positional=True)
     audio: bool = option("read all audio too: missing, truncated, several channels, not finite", default=False)
     need_text: bool = option("every utterance must have a transcript", default=True)
+    channel: str = option(
+        "with --audio: refuse recordings of several channels, mix, or a channel's number", default="refuse"
+    )
     allow_commands: bool = option("wav.scp may hold commands; with --audio they are run", default=False)
 
 
 def run(options: Options) -> None:
     found = problems(
-        options.data, audio=options.audio, need_text=options.need_text, allow_commands=options.allow_commands
+        options.data,
+        audio=options.audio,
+        need_text=options.need_text,
+        allow_commands=options.allow_commands,
+        channel=parse_channel(options.channel),
     )
     for line in found:
         print(line)

@@ -11,7 +11,7 @@ import soundfile
 import soxr
 
 from asr_kd.corpus.data_dir import Utterance
-from asr_kd.errors import DataError
+from asr_kd.errors import DataError, UsageError
 
 Channel: TypeAlias = Literal["refuse", "mix"] | int
 
@@ -21,7 +21,7 @@ END_TOLERANCE = 0.01
 UNKNOWN_LENGTH = 0x7FFFF000
 _SHORT_CHUNK = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _NIST_COUNT = re.compile(rb"^sample_count -i (\d+)", re.MULTILINE)
-_OGG_TAIL = 1 << 16
+_OGG_TAIL = 1 << 16  # a page has at most 65,307 bytes
 _OGG_END_OF_STREAM = 4
 
 
@@ -53,6 +53,21 @@ def read_audio_file(path: Path, *, sample_rate: int | None, channel: Channel = "
     """The samples of one file, float32 of shape [num_samples], full scale 1; arguments and errors as `read_audio`."""
     samples, rate = _read(path, str(path), channel, 0.0, None)
     return _resampled(samples, rate, sample_rate, str(path))
+
+
+def parse_channel(word: str) -> Channel:
+    """``refuse``, ``mix`` or the number of a channel, as a command line gives it.
+
+    Raises:
+        UsageError: anything else.
+    """
+    if word == "refuse":
+        return "refuse"
+    if word == "mix":
+        return "mix"
+    if word.isdecimal():
+        return int(word)
+    raise UsageError(f"--channel: '{word}' is not refuse, mix or the number of a channel, counted from 0")
 
 
 def duration(utterance: Utterance, *, allow_commands: bool = False) -> float:
@@ -141,12 +156,18 @@ def _truncation(file: soundfile.SoundFile, source: Path | io.BytesIO) -> str | N
         count = _NIST_COUNT.search(_bytes(source, 0, 1024))
         if count and int(count[1]) > file.frames:
             return f"truncated audio, its header promises {int(count[1])} samples and {file.frames} are there"
-    if file.format == "OGG":
-        tail = _bytes(source, -_OGG_TAIL, _OGG_TAIL)
-        page = tail.rfind(b"OggS")
-        if page < 0 or len(tail) < page + 6 or not tail[page + 5] & _OGG_END_OF_STREAM:
-            return "truncated audio, the Ogg stream has no last page"
+    if file.format == "OGG" and not _has_last_page(_bytes(source, -_OGG_TAIL, _OGG_TAIL)):
+        return "truncated audio, the Ogg stream has no whole last page"
     return None
+
+
+def _has_last_page(tail: bytes) -> bool:
+    """Whether the end of an Ogg file holds a whole page that is marked as the stream's last (RFC 3533, section 6)."""
+    page = tail[max(tail.rfind(b"OggS"), 0) :]
+    if len(page) < 27 or not page[5] & _OGG_END_OF_STREAM:
+        return False
+    num_segments = page[26]
+    return len(page) >= 27 + num_segments + sum(page[27 : 27 + num_segments])
 
 
 def _bytes(source: Path | io.BytesIO, offset: int, count: int) -> bytes:

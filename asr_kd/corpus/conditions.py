@@ -10,6 +10,8 @@ from asr_kd.options import option
 
 NOISES = ("white", "pink", "babble")
 
+_MARGIN_S = (0.1, 0.4)
+_MICROPHONE_SNR_DB = (30.0, 50.0)
 _BABBLE_VOICES = (3, 6)
 _DIRECT_TO_REVERBERANT_DB = (0.0, 10.0)
 
@@ -33,6 +35,16 @@ class ConditionOptions:
             raise ValueError(f"--snr-db-min {self.snr_db_min} lies above --snr-db-max {self.snr_db_max}")
         if not 0 < self.rt60_s_min <= self.rt60_s_max:
             raise ValueError(f"--rt60-s-min {self.rt60_s_min} must lie above 0 and not above --rt60-s-max")
+
+
+def record(speech: Samples, level_db: float, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """Synthetic speech as a recording: silence around it, a level, and the faint noise of a microphone.
+
+    Without that noise there would be digital silence in pauses and in high bands, as in no recording.
+    """
+    before, after = (round(rng.uniform(*_MARGIN_S) * sample_rate) for _ in range(2))
+    loud = noise.at_level(np.pad(speech, (before, after)), level_db, sample_rate)
+    return noise.mix(loud, noise.pink(len(loud), rng), rng.uniform(*_MICROPHONE_SNR_DB), sample_rate)
 
 
 def expose(

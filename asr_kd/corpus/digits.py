@@ -1,15 +1,14 @@
 """The synthetic digit corpus: who speaks in which split, and what every utterance is."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_kd.corpus import espeak, noise
-from asr_kd.corpus.conditions import ConditionOptions, expose
+from asr_kd.corpus import espeak
+from asr_kd.corpus.conditions import ConditionOptions, expose, record
 from asr_kd.corpus.data_dir import Utterance
 from asr_kd.corpus.espeak import Voice
 from asr_kd.corpus.noise import Samples
@@ -20,13 +19,14 @@ from asr_kd.corpus.wav import write_wav
 from asr_kd.options import group, option
 
 LABELLED = ("train", "dev", "test")
-SPLITS = (*LABELLED, "extra")
+
+# Of the accent-variant pairs. A split with more speakers than pairs reuses them with another pitch, range and rate.
+_SHARES_OF_VOICES = {"train": 0.25, "dev": 0.1, "test": 0.3, "extra": 0.35}
 
 # Mean length of an utterance in seconds, fitted to what espeak-ng speaks with the voices of `draw_voice`.
 _SECONDS_BASE = 0.58
 _SECONDS_A_DIGIT = 0.34
 
-_MARGIN_S = (0.1, 0.4)
 _SPEAKER_LEVEL_DB = (-32.0, -22.0)
 _LEVEL_SPREAD_DB = 2.0
 _TALKERS_A_SPLIT = 16
@@ -77,8 +77,7 @@ def plan_speakers(options: DigitsOptions) -> dict[str, list[Speaker]]:
     """The speakers of each split that is not empty; no accent-variant pair, let alone a voice, is in two splits."""
     per_speaker = options.utterances_per_speaker
     utterances = _num_utterances(options)
-    speakers = {split: math.ceil(count / per_speaker) for split, count in utterances.items()}
-    pairs = share_out(options.seed, speakers)
+    pairs = share_out(options.seed, _SHARES_OF_VOICES)
     plan: dict[str, list[Speaker]] = {}
     for split, count in utterances.items():
         rng = generator(options.seed, split, "speakers")
@@ -89,17 +88,18 @@ def plan_speakers(options: DigitsOptions) -> dict[str, list[Speaker]]:
                 voice=draw_voice(pairs[split], place, rng),
                 utterances=range(place * per_speaker, min((place + 1) * per_speaker, count)),
             )
-            for place in range(speakers[split])
+            for place in range(math.ceil(count / per_speaker))
         ]
     return plan
 
 
-def make_talkers(speakers: Sequence[Speaker], options: DigitsOptions) -> NDArray[np.float32]:
-    """Continuous speech that is not digits, in a split's own voices, to mix babble noise from: [talkers, samples]."""
-    talkers = []
+def make_talkers(split: str, options: DigitsOptions) -> NDArray[np.float32]:
+    """Continuous speech that is not digits, of a split's own accents and variants, for babble: [talkers, samples]."""
+    pairs = share_out(options.seed, _SHARES_OF_VOICES)[split]
+    talkers: list[Samples] = []
     for place in range(_TALKERS_A_SPLIT):
-        rng = generator(options.seed, speakers[0].split, "talker", place)
-        voice = speakers[int(rng.integers(len(speakers)))].voice
+        rng = generator(options.seed, split, "talker", place)
+        voice = draw_voice(pairs, int(rng.integers(len(pairs))), rng)
         text = " ".join(rng.choice(CHATTER.split(), _TALKER_WORDS))
         talkers += espeak.synthesise(voice, [text], sample_rate=options.sample_rate)
     shortest = min(map(len, talkers))
@@ -146,9 +146,7 @@ def _num_utterances(options: DigitsOptions) -> dict[str, int]:
 def _recorded(
     speech: Samples, options: DigitsOptions, talkers_TN: NDArray[np.float32], level_db: float, rng: np.random.Generator
 ) -> Samples:
-    """Speech with silence around it, at a level, in a room, with noise."""
-    rate = options.sample_rate
-    before, after = (round(rng.uniform(*_MARGIN_S) * rate) for _ in range(2))
+    """Speech at about the speaker's level, in a room, with noise."""
     level_db += rng.uniform(-_LEVEL_SPREAD_DB, _LEVEL_SPREAD_DB)
-    loud = noise.at_level(np.pad(speech, (before, after)), level_db, rate)
-    return expose(loud, rate, options.conditions, talkers_TN, rng)
+    recorded = record(speech, level_db, options.sample_rate, rng)
+    return expose(recorded, options.sample_rate, options.conditions, talkers_TN, rng)

@@ -63,7 +63,7 @@ def read_table(
         return IdTable(path, present=False)
     table = IdTable(path, present=True)
     previous, unsorted = "", False
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(read_lines(path), 1):
         where, (key, value) = f"{path}:{number}", _split(line)
         if not key:
             problems.append(Problem(where=where, what="empty line"))
@@ -92,7 +92,12 @@ def not_in(table: IdTable, other: IdTable) -> Iterator[Problem]:
                 yield Problem(where=table.where(key), what=f"'{key}' is not in {other.path.name}", dropped=key)
 
 
-def _lines(path: Path) -> list[str]:
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file, without a byte order mark.
+
+    Raises:
+        DataError: the file is not UTF-8.
+    """
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")

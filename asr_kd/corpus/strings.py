@@ -24,14 +24,3 @@ def punctuated(words: Sequence[str], pause_probability: float, rng: np.random.Ge
     """What espeak-ng reads. A comma makes it pause, as a person does between groups of digits."""
     pauses = rng.random(len(words)) < pause_probability
     return " ".join(word.lower() + "," * bool(pause) for word, pause in zip(words, pauses, strict=True)).rstrip(",")
-
-
-def string_lengths(total: int, min_digits: int, max_digits: int, rng: np.random.Generator) -> list[int]:
-    """Random string lengths whose sum is ``total``, or falls short of it by less than two of the shortest."""
-    lengths: list[int] = []
-    left = total
-    while left >= min_digits:
-        fitting = [n for n in range(min_digits, max_digits + 1) if left - n == 0 or left - n >= min_digits]
-        lengths.append(int(rng.choice(fitting)) if fitting else min_digits)
-        left -= lengths[-1]
-    return lengths

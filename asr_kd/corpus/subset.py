@@ -7,6 +7,7 @@ import numpy as np
 
 from asr_kd.corpus.audio import duration
 from asr_kd.corpus.data_dir import Utterance
+from asr_kd.corpus.id_table import read_lines
 from asr_kd.errors import DataError, UsageError
 
 
@@ -67,8 +68,9 @@ def of_speakers(utterances: Sequence[Utterance], speakers: Collection[str]) -> l
     Raises:
         DataError: a speaker who has none.
     """
-    _refuse_unknown("speaker", speakers, {u.speaker for u in utterances})
-    return [u for u in utterances if u.speaker in set(speakers)]
+    wanted = set(speakers)
+    _refuse_unknown("speaker", wanted, {u.speaker for u in utterances})
+    return [u for u in utterances if u.speaker in wanted]
 
 
 def with_ids(utterances: Sequence[Utterance], ids: Collection[str]) -> list[Utterance]:
@@ -77,8 +79,9 @@ def with_ids(utterances: Sequence[Utterance], ids: Collection[str]) -> list[Utte
     Raises:
         DataError: an id that is not there.
     """
-    _refuse_unknown("utterance", ids, {u.id for u in utterances})
-    return [u for u in utterances if u.id in set(ids)]
+    wanted = set(ids)
+    _refuse_unknown("utterance", wanted, {u.id for u in utterances})
+    return [u for u in utterances if u.id in wanted]
 
 
 def shortest(utterances: Sequence[Utterance], count: int, *, allow_commands: bool = False) -> list[Utterance]:
@@ -96,18 +99,18 @@ def read_ids(path: Path) -> list[str]:
     """The first word of each line of a file, as in Kaldi's lists (so that ``spk2utt`` or ``text`` serve too).
 
     Raises:
-        DataError: the file is missing or holds no ids.
+        DataError: the file is missing, not UTF-8 or holds no ids.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such list of ids")
-    ids = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    ids = [line.split()[0] for line in read_lines(path) if line.strip()]
     if not ids:
         raise DataError(f"{path}: an empty list of ids")
     return ids
 
 
-def _refuse_unknown(unit: str, wanted: Collection[str], known: Collection[str]) -> None:
-    unknown = sorted(set(wanted) - set(known))
+def _refuse_unknown(unit: str, wanted: set[str], known: set[str]) -> None:
+    unknown = sorted(wanted - known)
     if unknown:
         shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
-        raise DataError(f"{len(unknown)} of {len(set(wanted))} {unit} ids are not in the data directory: {shown}")
+        raise DataError(f"{len(unknown)} of {len(wanted)} {unit} ids are not in the data directory: {shown}")

@@ -5,13 +5,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from asr_kd.corpus.audio import read_audio
+from asr_kd.corpus.audio import Channel, read_audio
 from asr_kd.corpus.data_dir import Utterance, absolute_audio, inspect_data_dir, write_data_dir
 from asr_kd.corpus.id_table import IdTable, Problem, read_table
 from asr_kd.errors import DataError
 
 
-def problems(path: Path, *, audio: bool, need_text: bool = True, allow_commands: bool = False) -> list[str]:
+def problems(
+    path: Path, *, audio: bool, need_text: bool = True, allow_commands: bool = False, channel: Channel = "refuse"
+) -> list[str]:
     """Everything wrong with a data directory, each with its file and line.
 
     Args:
@@ -20,11 +22,12 @@ def problems(path: Path, *, audio: bool, need_text: bool = True, allow_commands:
             not finite or shorter than its segments.
         need_text: whether every utterance must have a transcript.
         allow_commands: whether ``wav.scp`` may hold commands; with ``audio`` they are run.
+        channel: which of several channels is meant, as for `read_audio`.
     """
     utterances, found = inspect_data_dir(path, need_text=need_text, allow_commands=allow_commands)
     found += _spk2utt_problems(path)
     if audio:
-        found += _audio_problems(path, utterances, allow_commands)
+        found += _audio_problems(path, utterances, allow_commands, channel)
     return [str(problem) for problem in found]
 
 
@@ -42,7 +45,13 @@ def warnings(path: Path) -> list[str]:
 
 
 def fix(
-    source: Path, out: Path, *, audio: bool = False, need_text: bool = True, allow_commands: bool = False
+    source: Path,
+    out: Path,
+    *,
+    audio: bool = False,
+    need_text: bool = True,
+    allow_commands: bool = False,
+    channel: Channel = "refuse",
 ) -> list[str]:
     """Write a sorted, consistent copy of a data directory without what cannot be used.
 
@@ -54,6 +63,7 @@ def fix(
         audio: whether to read all audio and drop what `problems` would name; else only missing files are dropped.
         need_text: whether to drop utterances without a transcript.
         allow_commands: whether to keep, and with ``audio`` to run, the commands in ``wav.scp``.
+        channel: which of several channels is meant, as for `read_audio`.
 
     Returns:
         what was dropped or mended, each with its file and line and the reason.
@@ -62,9 +72,8 @@ def fix(
         DataError: nothing is left.
     """
     utterances, found = inspect_data_dir(source, need_text=need_text, allow_commands=allow_commands)
-    unusable = list(
-        _audio_problems(source, utterances, allow_commands) if audio else _missing_audio(source, utterances)
-    )
+    missing = _missing_audio(source, utterances)
+    unusable = list(_audio_problems(source, utterances, allow_commands, channel) if audio else missing)
     dropped = {problem.dropped for problem in unusable}
     kept = [utterance for utterance in utterances if utterance.id not in dropped]
     if not kept:
@@ -74,11 +83,13 @@ def fix(
     return [f"{'dropped' if problem.dropped else 'mended'}: {problem}" for problem in [*found, *unusable]]
 
 
-def _audio_problems(path: Path, utterances: list[Utterance], allow_commands: bool) -> Iterator[Problem]:
+def _audio_problems(
+    path: Path, utterances: list[Utterance], allow_commands: bool, channel: Channel
+) -> Iterator[Problem]:
     where = _audio_lines(path)
     for utterance in tqdm(utterances, desc="audio", unit="utt", disable=None, leave=False):
         try:
-            read_audio(utterance, sample_rate=None, allow_commands=allow_commands)
+            read_audio(utterance, sample_rate=None, channel=channel, allow_commands=allow_commands)
         except DataError as error:
             yield Problem(where=where.get(utterance.id, str(path)), what=str(error), dropped=utterance.id)
 

@@ -14,19 +14,23 @@ _PITCH = (15, 85)
 _PITCH_RANGE = (20, 90)
 
 
-def share_out(seed: int, num_speakers: Mapping[str, int]) -> dict[str, list[tuple[str, str]]]:
-    """The (accent, variant) pairs of each split, in proportion to its speakers; no pair is in two splits.
+def share_out(seed: int, shares: Mapping[str, float]) -> dict[str, list[tuple[str, str]]]:
+    """The (accent, variant) pairs of each split, no pair in two of them.
+
+    Args:
+        shares: the part of all pairs that each split gets. They do not follow the splits' sizes, so that the voices
+            of one split stay the same when another grows.
 
     Raises:
         SynthesisError: espeak-ng is not installed.
     """
     pairs = [(accent, variant) for accent in espeak.ACCENTS for variant in espeak.variants()]
     order = generator(seed, "voices").permutation(len(pairs))
-    ends = np.cumsum([0, *num_speakers.values()]) * (len(pairs) / max(sum(num_speakers.values()), 1))
-    shares = {}
-    for split, start, end in zip(num_speakers, ends[:-1], ends[1:], strict=True):
-        shares[split] = [pairs[i] for i in order[round(start) : round(end)]]
-    return shares
+    ends = np.cumsum([0.0, *shares.values()]) / sum(shares.values()) * len(pairs)
+    return {
+        split: [pairs[i] for i in order[round(start) : round(end)]]
+        for split, start, end in zip(shares, ends[:-1], ends[1:], strict=True)
+    }
 
 
 def draw_voice(pairs: Sequence[tuple[str, str]], place: int, rng: np.random.Generator) -> Voice:

@@ -130,7 +130,10 @@ def _problem(arrays: FstArrays, num_pdfs: int, num_words: int) -> str:
 def _determinized(fst: kaldifst.StdVectorFst, what: str) -> kaldifst.StdVectorFst:
     if fst.start < 0:
         raise DecodeError(f"the composition of {what} is empty: they share no sentence")
-    # It returns True when it failed.
-    if kaldifst.determinize_star(fst, use_log=True):
+    try:
+        failed = kaldifst.determinize_star(fst, use_log=True)  # True is failure
+    except RuntimeError as error:
+        raise DecodeError(f"the composition of {what} cannot be determinized: {str(error).splitlines()[-1]}") from error
+    if failed:
         raise DecodeError(f"the composition of {what} cannot be determinized")
     return fst

@@ -60,9 +60,11 @@ def search(
         timeout_s: seconds of processor time for one utterance.
 
     Raises:
-        DecodeError: with the utterance's id: scores that are not finite or of other states, no path left, or
-            a search that hung or crashed.
+        DecodeError: a beam or ``max_active`` that leaves nothing to search; with the utterance's id: scores that
+            are not finite or of other states, no path left, or a search that hung or crashed.
     """
+    if beam <= 0 or max_active < 2:
+        raise DecodeError(f"beam {beam:g}, max-active {max_active}: the beam must be above 0, max-active at least 2")
     work = partial(
         _recognise,
         fst=graph.penalised(insertion_penalty),

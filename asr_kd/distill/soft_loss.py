@@ -23,7 +23,7 @@ def sparse_soft_loss(logits_BP: Tensor, ids_BK: Tensor, probs_BK: Tensor, temper
 
     An id may stand more than once in a row; its probabilities add up.
     """
-    loss: Tensor = _SparseSoftLoss.apply(logits_BP, ids_BK, probs_BK, temperature)  # type: ignore[no-untyped-call]
+    loss: Tensor = _SparseSoftLoss.apply(logits_BP, ids_BK, probs_BK, temperature)
     return loss
 
 

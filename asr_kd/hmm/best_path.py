@@ -33,25 +33,24 @@ class Path:
     cost: float
 
 
-def check_scores(loglikes: np.ndarray, greatest_label: int) -> None:
+def check_scores(loglikes: np.ndarray, num_pdfs: int) -> None:
     """Check a matrix of scores before it goes to the decoder.
 
     Args:
         loglikes: ``[T, P]``, float.
-        greatest_label: the greatest input label of the graph.
+        num_pdfs: P of the graph. The decoder would read past a matrix with fewer columns.
 
     Raises:
-        DecodeError: not a matrix, no frames, too few columns, or a value that is not finite.
+        DecodeError: not a matrix, no frames, another number of columns, or a value that is not finite.
     """
     if loglikes.ndim != 2:
         raise DecodeError(f"scores of {loglikes.ndim} dimensions; expected a matrix of frames by pdfs")
-    num_frames, num_pdfs = loglikes.shape
+    num_frames, num_columns = loglikes.shape
     if num_frames == 0:
         raise DecodeError("no frames")
-    if num_pdfs < greatest_label:
-        raise DecodeError(f"scores of {num_pdfs} pdfs for a graph of {greatest_label}: made for other states")
-    # A sum is finite only if every term is, and needs no copy; it may overflow, hence the second look.
-    if not np.isfinite(loglikes.sum(dtype=np.float64)) and not np.isfinite(loglikes).all():
+    if num_columns != num_pdfs:
+        raise DecodeError(f"scores of {num_columns} pdfs for a graph of {num_pdfs}: made for other states")
+    if not np.isfinite(loglikes).all():
         frame = int(np.flatnonzero(~np.isfinite(loglikes).all(axis=1))[0])
         raise DecodeError(f"scores that are not finite from frame {frame} on")
 
@@ -69,7 +68,7 @@ def best_path(
         graph: a transducer of kaldifst; it must pass no cycle without a frame.
         scaled: ``[T, P]`` float32, log scores times the acoustic scale, which passed `check_scores`.
         beam: paths that cost this much more than the best one are dropped.
-        max_active: at most so many states stay alive after a frame; None for all within the beam.
+        max_active: at most so many states stay alive after a frame, 2 or more; None for all within the beam.
 
     Raises:
         DecodeError: the graph is empty, or no path is left.
@@ -79,7 +78,7 @@ def best_path(
     options = kaldi_decoder.FasterDecoderOptions(
         beam=beam,
         max_active=_NO_LIMIT if max_active is None else max_active,
-        min_active=0 if max_active is None else min(20, max_active),
+        min_active=0 if max_active is None else min(20, max_active - 1),
     )
     decoder = kaldi_decoder.FasterDecoder(graph, options)
     decoder.decode(kaldi_decoder.DecodableCtc(scaled))

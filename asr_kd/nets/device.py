@@ -62,7 +62,7 @@ def use_faster_products() -> bool:
     The switch is named after bf16, and on CPUs with AMX it does compute in bf16; elsewhere it selects
     oneDNN's own fp32 kernels, up to twice as fast as the default. So it is tried, not trusted.
     """
-    settings = torch.backends.mkldnn.matmul
+    settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = settings.fp32_precision
     settings.fp32_precision = "bf16"
     if _product_error() <= LARGEST_ERROR:

@@ -57,7 +57,7 @@ def plot_training(curves: Mapping[str, Sequence[Mapping[str, float]]], path: Pat
             kind = kinds[name]
             _draw_curve(axis, points, f"train_{metric}", scale, color=colours[kind], ls="--", lw=0.9, alpha=0.55)
             text = kind if kind not in labelled else None
-            if _draw_curve(axis, points, f"dev_{metric}", scale, color=colours[kind], lw=1.6, label=text):
+            if _draw_curve(axis, points, f"dev_{metric}", scale, color=colours[kind], lw=1.2, label=text):
                 labelled.add(kind)
         axis.set_xlabel("epoch")
         axis.set_ylabel(label)

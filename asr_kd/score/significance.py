@@ -42,7 +42,7 @@ def bootstrap_p(difference: Estimate) -> float:
     """Two-sided p-value that a paired difference is 0: twice the share of resampled test sets beyond 0.
 
     One is added to both counts, so that B test sets never claim less than 2 / (B + 1) (Davison & Hinkley
-    1997, section 4.2).
+    1997, chapter 4).
     """
     samples_B = difference.samples_B
     beyond = min(int((samples_B <= 0).sum()), int((samples_B >= 0).sum()))

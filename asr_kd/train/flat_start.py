@@ -1,12 +1,13 @@
 """An alignment model from nothing: uniform segmentation, then train and realign until the labels settle.
 
 As in "GMM-free DNN training" (Senior et al. 2014): no Gaussian mixtures; the network aligns its own
-training data. Each round trains a fresh network on the labels of the one before.
+training data. Each round trains the network of the round before on with the labels that it gave.
 
 Legend: N frames.
 """
 
 import logging
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.align_store import AlignOptions, Language, Transcripts, align_store, write_aligned
 from asr_kd.hmm.labels import Labels
 from asr_kd.hmm.uniform import uniform_segmentation
-from asr_kd.nets.acoustic_model import MODEL_FILE
+from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel
 from asr_kd.nets.device import prepare
 from asr_kd.nets.dnn import NetOptions
 from asr_kd.options import group, option
@@ -61,30 +62,32 @@ def flat_start(
     for number in range(1, options.num_rounds + 1):
         here = directory / f"round-{number}"
         if not _done(here):
-            _round(here, store, transcripts, labels, language, options, number=number, nj=nj)
-        before, labels = labels, Labels.load(here)
-        changed = float(np.mean(before.pdfs != labels.pdfs))
+            before = directory / f"round-{number - 1}"
+            _round(here, before, store, transcripts, language, options, number=number, nj=nj)
+        before_labels, labels = labels, Labels.load(here)
+        changed = float(np.mean(before_labels.pdfs != labels.pdfs))
         rounds.append({"round": number, "changed": round(changed, 4), "dropped": labels.meta["num_dropped_utterances"]})
         log.info("round %d: %.1f %% of the labels changed", number, 100 * changed)
         if changed <= options.settled:
             break
-    (here / MODEL_FILE).rename(directory / MODEL_FILE)
+    shutil.copyfile(here / MODEL_FILE, directory / MODEL_FILE)
     write_json(directory / "rounds.json", rounds)
 
 
 def _round(
     here: Path,
+    before: Path,
     store: FrameStore,
     transcripts: Transcripts,
-    labels: Labels,
     language: Language,
     options: FlatStartOptions,
     *,
     number: int,
     nj: int,
 ) -> None:
-    """Train a network on the labels so far and align with it."""
+    """Train the network on with the labels of the round before, and align with it."""
     here.mkdir(exist_ok=True)
+    labels = Labels.load(before)
     data = TrainingData([store], [labels], store, labels)
     model = train_model(
         data,
@@ -92,6 +95,7 @@ def _round(
         options.net,
         replace(options.train, seed=options.train.seed + number),
         here,
+        start=AcousticModel.load(before) if number > 1 else None,
         title=f"round {number} ",
     )
     device = prepare(options.train.device)

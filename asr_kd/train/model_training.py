@@ -88,6 +88,7 @@ def train_model(
     directory: Path,
     *,
     use_unlabelled: bool = False,
+    start: AcousticModel | None = None,
     title: str = "",
 ) -> AcousticModel:
     """Train a network and save it in ``directory``; carries on from a checkpoint found there.
@@ -95,6 +96,7 @@ def train_model(
     Args:
         make_objective: builds the criterion for the frames trained on.
         use_unlabelled: whether frames without a label are trained on.
+        start: a model of the same shape to start from, instead of random weights.
         title: stands before the epoch in the progress bar.
     """
     device = prepare(options.device)
@@ -106,6 +108,8 @@ def train_model(
     )
     card = data.card(net_options)
     net = card.new_net(seed=options.seed).to(device)
+    if start is not None:
+        net.load_state_dict(start.net.state_dict())
     log.info("%d parameters, %d frames an epoch, %s", num_parameters(net), len(frames), device)
     dev = DevSet(data.dev_store, data.dev_labels.pdfs, device=device)
     Trainer(net, frames, make_objective(frames, device), dev, options, directory, title=title).run()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-WORDS = "zero one two three four five six seven eight nine".split()
+WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
 def write_decoded(

@@ -1,0 +1,157 @@
+"""Recognise a test set with one model or an ensemble; scale and penalty are tuned on the dev set."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from asr_kd.corpus.data_dir import Utterance, data_fingerprint, load_data_dir
+from asr_kd.decode.graph import DecodingGraph
+from asr_kd.decode.recognition import Decoder, FrameScores, Scorer, SearchOptions, processor_seconds
+from asr_kd.decode.search import Hypothesis
+from asr_kd.decode.tune import Tuned, TuneOptions, tune
+from asr_kd.errors import MismatchError
+from asr_kd.frames.store import FrameStore
+from asr_kd.hmm.labels import Labels, match_labels
+from asr_kd.hmm.posteriors import load_models
+from asr_kd.nets.device import DeviceOptions, prepare
+from asr_kd.options import group, option
+from asr_kd.score.wer import align_words, count_words
+from asr_kd.stage import Stage, digest, fingerprint, read_run, write_json, write_text
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    graph: Path = option("decoding graph, from asr-kd make-graph", positional=True)
+    models: tuple[Path, ...] = option("one model, or several whose posteriors are averaged", positional=True)
+    out: Path = option("directory of results to make", positional=True)
+    name: str = option("the system's name in the report: baseline, ensemble, distilled, ...")
+    conf: str = option("the conf file the system was trained with, for the report", default="")
+    dev_data: Path = option("data directory of the dev set", affects_result=False)
+    dev_frames: Path = option("its frame store", affects_result=False)
+    test_data: Path = option("data directory of the test set", affects_result=False)
+    test_frames: Path = option("its frame store", affects_result=False)
+    test_labels: Path = option("its labels, for frame accuracy", affects_result=False)
+    tuning: TuneOptions = group(TuneOptions)
+    search: SearchOptions = group(SearchOptions)
+    device: DeviceOptions = group(DeviceOptions)
+    nj: int = option("threads that score and processes that search", default=1, affects_result=False)
+
+
+def run(options: Options) -> None:
+    stage = Stage(options.out, command="decode", options=options, inputs=_inputs(options))
+    if stage.finished():
+        return
+    device = prepare(options.device)
+    graph = DecodingGraph.load(options.graph)
+    test = FrameStore(options.test_frames)
+    models = load_models(options.models, test, device)
+    states = next(iter(models.values())).card.states_fingerprint
+    if states != graph.states_fingerprint:
+        raise MismatchError(
+            f"{options.graph} was made for the states {graph.states_fingerprint}, {options.models[0]} predicts "
+            f"{states}: make the graph from the lang directory the model was trained on"
+        )
+    scorer = Scorer(list(models.values()), device, options.nj)
+    decoder = Decoder(graph, options.search, options.nj)
+    with stage.writing() as partial:
+        tuned = _tune(scorer, decoder, options)
+        log.info(
+            "dev WER %.2f %% at acoustic scale %g, insertion penalty %g",
+            100 * tuned.error,
+            tuned.acoustic_scale,
+            tuned.insertion_penalty,
+        )
+        rtf = _recognise_test(partial, test, scorer, decoder, tuned, options)
+        system = {
+            "name": options.name,
+            "seed": read_run(options.models[0]).get("seed") or 0,
+            "members": len(models),
+            "params": sum(model.num_parameters for model in models.values()),
+            "num_pdfs": graph.num_pdfs,
+            "conf": options.conf,
+            "acoustic_scale": tuned.acoustic_scale,
+            "insertion_penalty": tuned.insertion_penalty,
+            "dev_wer": tuned.error,
+            "rtf": rtf,
+        }
+        write_json(partial / "system.json", system)
+
+
+def _inputs(options: Options) -> dict[str, str]:
+    return {
+        "graph": fingerprint(options.graph),
+        "models": digest(sorted(fingerprint(path) for path in options.models)),
+        "dev data": data_fingerprint(options.dev_data),
+        "dev frames": fingerprint(options.dev_frames),
+        "test data": data_fingerprint(options.test_data),
+        "test frames": fingerprint(options.test_frames),
+        "test labels": fingerprint(options.test_labels),
+    }
+
+
+def _tune(scorer: Scorer, decoder: Decoder, options: Options) -> Tuned:
+    store = FrameStore(options.dev_frames)
+    reference = _references(options.dev_data, store)
+    scores = [(utterance, logp) for utterance, logp in scorer.log_likelihoods(store) if utterance in reference]
+    scaled = tqdm(desc="tune", unit="point", disable=None, leave=False)
+
+    def error(acoustic_scale: float, insertion_penalty: float) -> float:
+        found = {h.utt: h.words for h in decoder(iter(scores), acoustic_scale, insertion_penalty)}
+        scaled.update()
+        return count_words(tuple(align_words(reference, found, where="dev").values())).wer
+
+    with scaled:
+        return tune(error, options.tuning)
+
+
+def _recognise_test(
+    out: Path, store: FrameStore, scorer: Scorer, decoder: Decoder, tuned: Tuned, options: Options
+) -> float:
+    """Write hypotheses, references and frame scores; returns processor time over the audio's duration."""
+    labels = match_labels([store], [Labels.load(options.test_labels)])[0]
+    assert labels is not None
+    reference = _references(options.test_data, store)
+    frames = FrameScores()
+    started = processor_seconds()
+    scores = scorer.log_likelihoods(store, frames, np.asarray(labels.pdfs))
+    found = decoder(scores, tuned.acoustic_scale, tuned.insertion_penalty)
+    hypotheses = list(tqdm(found, "decode", total=len(reference), unit="utt", disable=None, leave=False))
+    spent = processor_seconds() - started
+    _warn_unfinished(hypotheses)
+    _write_words(out / "hyp.txt", {h.utt: h.words for h in hypotheses if h.utt in reference})
+    _write_words(out / "ref.txt", reference)
+    frames.rows = [row for row in frames.rows if row[0] in reference]
+    frames.write(out / "frames.tsv")
+    speakers = dict(zip(store.index.utterances, store.index.speakers, strict=True))
+    write_text(out / "utt2spk", "".join(f"{utterance} {speakers[utterance]}\n" for utterance in reference))
+    return spent / (store.num_frames * store.meta["frame_shift_ms"] / 1000)
+
+
+def _references(data: Path, store: FrameStore) -> dict[str, tuple[str, ...]]:
+    """Transcripts of the utterances that the store holds, in the store's order."""
+    words = {u.id: u.words for u in _utterances(data)}
+    missing = [u for u in store.index.utterances if not words.get(u)]
+    if missing:
+        raise MismatchError(
+            f"{data}/text: no transcript for {len(missing)} utterances of {store.path} (as {missing[0]})"
+        )
+    return {u: words[u] or () for u in store.index.utterances}
+
+
+def _utterances(data: Path) -> list[Utterance]:
+    return load_data_dir(data, need_text=True, allow_commands=True)
+
+
+def _warn_unfinished(hypotheses: list[Hypothesis]) -> None:
+    partial = [h.utt for h in hypotheses if not h.reached_final]
+    if partial:
+        log.warning("%d utterances did not reach the end of the graph (as %s): widen --beam", len(partial), partial[0])
+
+
+def _write_words(path: Path, words: dict[str, tuple[str, ...]]) -> None:
+    write_text(path, "".join(f"{' '.join((utterance, *spoken))}\n" for utterance, spoken in words.items()))

@@ -1,0 +1,102 @@
+"""Recognise a frame store and count, on the way, how many frames the models label as the alignment does.
+
+Legend: T frames of one utterance, P pdfs.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asr_kd.decode.graph import DecodingGraph
+from asr_kd.decode.search import Hypothesis, search
+from asr_kd.frames.store import FrameStore
+from asr_kd.hmm.posteriors import utterance_log_posteriors
+from asr_kd.nets.acoustic_model import AcousticModel
+from asr_kd.options import option
+from asr_kd.stage import write_text
+
+FRAMES_FILE = "frames.tsv"
+FRAMES_HEADER = "utterance\tnum_frames\tnum_correct\tcross_entropy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """Limits of the beam search."""
+
+    beam: float = option("paths that cost this much more than the best one are dropped", default=13.0)
+    max_active: int = option("states of the graph kept after a frame", default=7000)
+
+
+@dataclass
+class FrameScores:
+    """Per utterance: labelled frames, those labelled alike, and the sum of -log p(label) in nats."""
+
+    rows: list[tuple[str, int, int, float]] = field(default_factory=list)
+
+    def add(self, utterance: str, logp: np.ndarray, pdfs: np.ndarray) -> None:
+        """Count one utterance's log posteriors ``[T, P]`` against its labels ``[T]`` (-1: none)."""
+        labelled = pdfs >= 0
+        logp, pdfs = logp[labelled], pdfs[labelled]
+        correct = int((logp.argmax(axis=1) == pdfs).sum())
+        cross_entropy = -float(logp[np.arange(len(pdfs)), pdfs].sum(dtype=np.float64))
+        self.rows.append((utterance, len(pdfs), correct, cross_entropy))
+
+    def write(self, path: Path) -> None:
+        """Write ``frames.tsv``."""
+        lines = [f"{u}\t{frames}\t{correct}\t{entropy:.6f}" for u, frames, correct, entropy in self.rows]
+        write_text(path, "\n".join([FRAMES_HEADER, *lines]) + "\n")
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Models that score frames together, and the log prior ``[P]`` their posteriors are divided by."""
+
+    models: Sequence[AcousticModel]
+    device: torch.device
+    nj: int = 1
+
+    def log_likelihoods(
+        self, store: FrameStore, frames: FrameScores | None = None, pdfs: np.ndarray | None = None
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Scaled log likelihoods ``[T, P]`` of each utterance: ``log p(s|x) - log p(s)``.
+
+        Args:
+            frames: collects each utterance's frame accuracy against ``pdfs`` ``[N]``.
+        """
+        prior = self.models[0].log_prior.cpu().numpy()
+        for utterance, own, logp in utterance_log_posteriors(self.models, store, device=self.device, nj=self.nj):
+            if frames is not None and pdfs is not None:
+                frames.add(utterance, logp, pdfs[own])
+            yield utterance, logp - prior
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A graph and how it is searched."""
+
+    graph: DecodingGraph
+    options: SearchOptions
+    nj: int = 1
+
+    def __call__(
+        self, scores: Iterator[tuple[str, np.ndarray]], acoustic_scale: float, insertion_penalty: float
+    ) -> Iterator[Hypothesis]:
+        """Recognise a stream of utterances."""
+        return search(
+            self.graph,
+            scores,
+            acoustic_scale=acoustic_scale,
+            insertion_penalty=insertion_penalty,
+            beam=self.options.beam,
+            max_active=self.options.max_active,
+            nj=self.nj,
+        )
+
+
+def processor_seconds() -> float:
+    """Processor time of this process and of the children it has waited for."""
+    return sum(os.times()[:4])

@@ -1,0 +1,37 @@
+# Make and enter the environment: .venv with the package installed. Sourced by run.sh and tests/run.sh.
+# usage: prepare_environment ROOT EXTRA
+# shellcheck shell=bash
+
+prepare_environment() {
+  local root=$1 extra=$2
+  local stamp="$root/.venv/installed-$extra"
+  if [[ -z "${VIRTUAL_ENV:-}" || "${VIRTUAL_ENV}" == "$root/.venv" ]]; then
+    if [[ ! -e "$stamp" || "$root/setup.cfg" -nt "$stamp" ]]; then
+      echo "installing asr_kd[$extra] in $root/.venv (a few minutes the first time)" >&2
+      find_python
+      [[ -x "$root/.venv/bin/python" ]] || "$python" -m venv "$root/.venv"
+      "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$root[$extra]" >&2
+      touch "$stamp"
+    fi
+    PATH="$root/.venv/bin:$PATH"
+    export PATH
+  fi
+  if ! command -v asr-kd >/dev/null; then
+    echo "error: the active environment $VIRTUAL_ENV lacks asr_kd; run: pip install -e '$root[$extra]'" >&2
+    return 1
+  fi
+  # Stages run side by side as processes; each uses as many threads as its options say.
+  export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+}
+
+find_python() {
+  local candidate
+  for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11 python3.10; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+      python=$candidate
+      return 0
+    fi
+  done
+  echo "error: no Python 3.10 or newer found; install one or set PYTHON" >&2
+  return 1
+}

@@ -1,0 +1,53 @@
+# Commands side by side, at most $nj at a time, each with a log of its own.
+# usage: job LOG COMMAND ...; job LOG COMMAND ...; finish_jobs
+# shellcheck shell=bash
+
+job_pids=()
+job_logs=()
+
+job() {
+  local log=$1
+  shift
+  while ((${#job_pids[@]} >= nj)); do
+    reap_job
+  done
+  mkdir -p "$(dirname "$log")"
+  "$@" >"$log" 2>&1 &
+  job_pids+=($!)
+  job_logs+=("$log")
+}
+
+finish_jobs() {
+  while ((${#job_pids[@]})); do
+    reap_job
+  done
+}
+
+# Wait for one job to end. If it failed, show why, stop the others (they keep what they have done) and fail.
+reap_job() {
+  local ended="" status=0 index
+  wait -n -p ended "${job_pids[@]}" || status=$?
+  for index in "${!job_pids[@]}"; do
+    if [[ ${job_pids[index]} == "$ended" ]]; then
+      if ((status)); then
+        echo "error: failed, see ${job_logs[index]}:" >&2
+        tail -n 3 "${job_logs[index]}" >&2
+        unset "job_pids[index]"
+        stop_jobs
+        exit "$status"
+      fi
+      unset "job_pids[index]" "job_logs[index]"
+      job_pids=("${job_pids[@]}")
+      job_logs=("${job_logs[@]}")
+      return 0
+    fi
+  done
+}
+
+stop_jobs() {
+  if ((${#job_pids[@]})); then
+    kill -TERM "${job_pids[@]}" 2>/dev/null || true
+    wait "${job_pids[@]}" 2>/dev/null || true
+    job_pids=()
+  fi
+}

@@ -1,0 +1,37 @@
+# Options of a recipe: every variable that is set before parse_options is called is an option of that name.
+# usage: parse_options "${names[@]}" -- "$@"    sets the variables from --name VALUE or --name=VALUE
+# shellcheck shell=bash
+
+parse_options() {
+  local -a known=()
+  while [[ $1 != -- ]]; do
+    known+=("$1")
+    shift
+  done
+  shift
+  local name value
+  while (($#)); do
+    if [[ $1 != --* ]]; then
+      echo "error: unexpected argument '$1' (see --help)" >&2
+      return 2
+    fi
+    name=${1#--}
+    if [[ $name == *=* ]]; then
+      value=${name#*=}
+      name=${name%%=*}
+      shift
+    elif (($# >= 2)); then
+      value=$2
+      shift 2
+    else
+      echo "error: --$name needs a value" >&2
+      return 2
+    fi
+    name=${name//-/_}
+    if [[ " ${known[*]} " != *" $name "* ]]; then
+      echo "error: unknown option '--${name//_/-}'; options: ${known[*]/#/--}" | tr _ - >&2
+      return 2
+    fi
+    printf -v "$name" '%s' "$value"
+  done
+}

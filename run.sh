@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# From audio and transcripts to the table of baseline, ensemble and distilled models.
+#
+#   ./run.sh [--recipe NAME] [--stage N] [--stop-stage N] [--nj N] [--device cpu|cuda]
+#            [--exp-dir DIR] [--data-dir DIR] [option of the recipe ...]
+#
+# A stage that is done is a no-op; one that was interrupted carries on where it stopped.
+# recipes/<name>/recipe.sh holds what differs from corpus to corpus, recipes/<name>/conf the settings.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$root"
+source local/environment.sh
+source local/options.sh
+source local/jobs.sh
+
+if [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; then
+  sed -n '2,9p' run.sh | sed 's/^# \{0,1\}//'
+  echo "recipes: $(cd recipes && echo *)"
+  exit 0
+fi
+
+recipe=digits
+for ((i = 1; i <= $#; i++)); do
+  case ${!i} in
+    --recipe) j=$((i + 1)) && recipe=${!j:-} ;;
+    --recipe=*) recipe=${!i#*=} ;;
+  esac
+done
+if [[ ! -f "recipes/$recipe/recipe.sh" ]]; then
+  echo "error: no recipe '$recipe'; there are: $(cd recipes && echo *)" >&2
+  exit 2
+fi
+stage=0
+stop_stage=12
+nj=$(nproc)
+device=cpu
+exp_dir=recipes/$recipe/exp
+data_dir=recipes/$recipe/data
+recipe_options=()
+source "recipes/$recipe/recipe.sh"
+parse_options recipe stage stop_stage nj device exp_dir data_dir "${recipe_options[@]}" -- "$@"
+use_protocol
+
+conf=recipes/$recipe/conf
+read -ra seeds_of_members <<<"$member_seeds"
+read -ra seeds_of_students <<<"$student_seeds"
+read -ra student_kinds <<<"$students"
+read -ra transfer_sets <<<"$transfer"
+read -ra all_folds <<<"$folds"
+read -ra extra_sets <<<"$untranscribed"
+
+prepare_environment "$root" synthesis
+trap 'stop_jobs; echo "interrupted; the same command carries on from here" >&2; exit 130' INT TERM
+
+# Whether a stage is asked for; says its name if so.
+at_stage() {
+  (($1 >= stage && $1 <= stop_stage)) || return 1
+  echo "== stage $1: $2" >&2
+}
+
+# The steps of one fold: data in $data, everything made from it in $exp.
+run_fold() {
+  local data=$1 exp=$2 fold=$3
+  local labels=$exp/ali/train dev=(--dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev")
+  local members=() frames=() soft=() seed set kind
+
+  if at_stage 0 "prepare data in $data"; then
+    prepare_data "$data" "$fold"
+  fi
+  if at_stage 1 "lexicon, phones and HMM states"; then
+    asr-kd make-lang --config "$conf/lang.conf" "$data/train" "$data/dev" "$data/test" "$lexicon" "$exp/lang"
+  fi
+  if at_stage 2 "filter banks"; then
+    asr-kd make-fbank --config "$conf/fbank.conf" --nj "$nj" "$data/train" "$exp/frames/train"
+    for set in dev test "${extra_sets[@]}"; do
+      asr-kd make-fbank --config "$conf/fbank.conf" --nj "$nj" --prior "$exp/frames/train" "$data/$set" "$exp/frames/$set"
+    done
+  fi
+  if at_stage 3 "alignment model by a flat start"; then
+    asr-kd flat-start --config "$conf/flat_start.conf" --device "$device" --nj "$nj" --num-threads "$nj" \
+      "$data/train" "$exp/lang" "$exp/frames/train" "$exp/mono"
+  fi
+  if at_stage 5 "labels by forced alignment"; then
+    for set in train dev test; do
+      asr-kd align --config "$conf/align.conf" --device "$device" --nj "$nj" \
+        "$data/$set" "$exp/lang" "$exp/frames/$set" "$exp/mono" "$exp/ali/$set"
+    done
+  fi
+  for seed in "${seeds_of_members[@]}"; do
+    members+=("$exp/members/$seed")
+  done
+  if at_stage 6 "the ensemble's ${#members[@]} members"; then
+    for seed in "${seeds_of_members[@]}"; do
+      job "$exp/log/member-$seed.log" asr-kd train --config "$conf/train.conf" --device "$device" --seed "$seed" \
+        --labels "$labels" "${dev[@]}" -- "$exp/frames/train" "$exp/members/$seed"
+    done
+    finish_jobs
+  fi
+  for set in "${transfer_sets[@]}"; do
+    frames+=("$exp/frames/$set")
+    soft+=("$exp/soft/$set")
+  done
+  if at_stage 7 "soft targets: the ensemble's mean"; then
+    for set in "${transfer_sets[@]}"; do
+      asr-kd make-soft-targets --config "$conf/soft_targets.conf" --device "$device" --nj "$nj" \
+        "$exp/frames/$set" "${members[@]}" "$exp/soft/$set"
+    done
+  fi
+  if at_stage 8 "students: $students"; then
+    for kind in "${student_kinds[@]}"; do
+      for seed in "${seeds_of_students[@]}"; do
+        job "$exp/log/$kind-$seed.log" asr-kd distill --config "$conf/$kind.conf" --device "$device" --seed "$seed" \
+          --soft-targets "${soft[@]}" --teachers "${members[@]}" --labels "$labels" "${dev[@]}" \
+          -- "${frames[@]}" "$exp/students/$kind-$seed"
+      done
+    done
+    finish_jobs
+  fi
+  if at_stage 9 "decoding graph"; then
+    asr-kd make-graph --config "$conf/graph.conf" "$exp/lang" "$exp/graph"
+  fi
+  if at_stage 10 "recognise dev and test with every system"; then
+    for seed in "${seeds_of_members[@]}"; do
+      decode baseline-"$seed" baseline train.conf "$exp/members/$seed"
+    done
+    decode ensemble ensemble train.conf "${members[@]}"
+    for kind in "${student_kinds[@]}"; do
+      for seed in "${seeds_of_students[@]}"; do
+        decode "$kind-$seed" "$kind" "$kind.conf" "$exp/students/$kind-$seed"
+      done
+    done
+    finish_jobs
+  fi
+  if at_stage 12 "a bundle of the first ${student_kinds[0]} student"; then
+    kind=${student_kinds[0]}-${seeds_of_students[0]}
+    asr-kd make-bundle --decoded "$exp/decode/$kind" "$exp/students/$kind" "$exp/lang" "$exp/graph" "$exp/bundle"
+  fi
+}
+
+# decode DIR SYSTEM CONF MODEL ...: in the fold that run_fold works on
+decode() {
+  local dir=$1 system=$2 trained_with=$3
+  shift 3
+  job "$exp/log/decode-$dir.log" asr-kd decode --config "$conf/decode.conf" --device "$device" \
+    --name "$system" --conf "$conf/$trained_with" \
+    --dev-data "$data/dev" --dev-frames "$exp/frames/dev" \
+    --test-data "$data/test" --test-frames "$exp/frames/test" --test-labels "$exp/ali/test" \
+    -- "$exp/graph" "$@" "$exp/decode/$dir"
+}
+
+experiments=()
+if ((${#all_folds[@]})); then
+  for fold in "${all_folds[@]}"; do
+    run_fold "$data_dir/$fold" "$exp_dir/$fold" "$fold"
+    experiments+=("$exp_dir/$fold")
+  done
+else
+  run_fold "$data_dir" "$exp_dir" ""
+  experiments+=("$exp_dir")
+fi
+if at_stage 11 "score and report"; then
+  asr-kd score --recipe "$recipe" --protocol "$protocol" "${experiments[@]}" "$exp_dir/score"
+  cp "$exp_dir/score/results.json" "$exp_dir/results.json"
+  report
+fi

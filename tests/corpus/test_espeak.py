@@ -1,0 +1,82 @@
+"""Synthetic speech: reproducible, unclipped, many voices."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr_kd.corpus import espeak
+from asr_kd.corpus.espeak import Voice, synthesise
+from asr_kd.corpus.voices import draw_voice, share_out
+from asr_kd.errors import SynthesisError
+
+pytest.importorskip("espeakng_loader", reason="the optional extra 'synthesis' is not installed")
+
+# With breath and flutter, whose state espeak-ng carries from one call to the next.
+FLUTTERING = Voice(accent="en-us", variant="f3")
+
+
+def test_speech_depends_on_nothing_said_before() -> None:
+    (first,) = synthesise(FLUTTERING, ["one two three"], sample_rate=16000)
+    synthesise(Voice(accent="en-029", variant="croak"), ["nine", "zero, eight"], sample_rate=16000)
+    (again,) = synthesise(FLUTTERING, ["one two three"], sample_rate=16000)
+    np.testing.assert_array_equal(first, again)
+
+
+def test_a_faster_rate_speaks_shorter_and_a_higher_sample_rate_gives_more_samples() -> None:
+    slow, fast = (
+        synthesise(Voice(accent="en", variant="m1", words_per_minute=rate), ["one two three"], sample_rate=16000)[0]
+        for rate in (115, 205)
+    )
+    assert len(fast) < 0.7 * len(slow)
+    (narrow,) = synthesise(Voice(accent="en", variant="m1", words_per_minute=115), ["one two three"], sample_rate=8000)
+    assert len(narrow) == pytest.approx(len(slow) / 2, abs=2)
+
+
+def test_every_accent_speaks_its_own_way() -> None:
+    spoken = [synthesise(Voice(accent=a, variant="m1"), ["four zero two"], sample_rate=8000)[0] for a in espeak.ACCENTS]
+    assert len({samples.tobytes() for samples in spoken}) == len(espeak.ACCENTS) == 8
+
+
+@pytest.mark.parametrize("variant", ["Jacky", "ed", "paul", "Mr serious"])
+def test_the_loudest_variants_do_not_clip(variant: str) -> None:
+    voice = Voice(accent="en-us", variant=variant, pitch=85, pitch_range=90)
+    (samples,) = synthesise(voice, ["one two three four five six seven eight nine zero"], sample_rate=22050)
+    assert 0.1 < np.max(np.abs(samples)) < 0.99
+
+
+@pytest.mark.parametrize(("accent", "variant"), [("en-gb", "m3"), ("xx", "m3")])
+def test_an_unknown_voice_is_an_error(accent: str, variant: str) -> None:
+    with pytest.raises(SynthesisError, match="failed to speak"):
+        synthesise(Voice(accent=accent, variant=variant), ["one"], sample_rate=8000)
+
+
+def test_a_missing_wheel_is_an_error_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(espeak, "espeakng_loader", None)
+    with pytest.raises(SynthesisError, match=r"pip install 'asr_kd\[synthesis\]'"):
+        synthesise(FLUTTERING, ["one"], sample_rate=8000)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_speaking_leaves_neither_an_open_file_nor_a_child_behind() -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    synthesise(FLUTTERING, ["one"], sample_rate=8000)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_splits_share_no_accent_and_variant() -> None:
+    shares = share_out(1, {"train": 0.25, "dev": 0.25, "test": 0.5})
+    pairs = [pair for share in shares.values() for pair in share]
+    assert len(pairs) == len(set(pairs)) == len(espeak.ACCENTS) * len(espeak.variants())
+    assert len(shares["test"]) == pytest.approx(2 * len(shares["dev"]), abs=2)
+
+
+def test_speakers_with_the_same_pair_differ_otherwise() -> None:
+    rng = np.random.default_rng(0)
+    voices = [draw_voice([("en", "m1")], place, rng) for place in range(20)]
+    assert {(v.accent, v.variant) for v in voices} == {("en", "m1")}
+    assert len(set(voices)) == 20

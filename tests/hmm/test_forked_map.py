@@ -1,0 +1,83 @@
+"""Work in forked processes: order, failures with their names, hangs that hold the lock, crashes."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import kaldifst
+import numpy as np
+import pytest
+
+from asr_kd.errors import AlignmentError, DecodeError
+from asr_kd.hmm.best_path import best_path
+from asr_kd.hmm.forked_map import forked_map
+
+# Each turn of the loop without input makes the path cheaper, so the decoder never leaves it.
+NEGATIVE_EPSILON_LOOP = "0 1 1 0\n1 2 0 5 -1\n2 1 0 0 -1\n1 0\n"
+
+
+def numbered(count: int) -> Iterator[tuple[str, int]]:
+    return ((f"u{number}", number) for number in range(count))
+
+
+@pytest.mark.parametrize("nj", [1, 3])
+def test_results_come_in_order_whatever_takes_longer(nj: int) -> None:
+    def work(number: int) -> int:
+        sum(range(200_000 if number % 3 == 0 else 1))
+        return number**2
+
+    assert list(forked_map(work, numbered(20), nj=nj)) == [(f"u{n}", n**2) for n in range(20)]
+
+
+def test_a_stream_is_taken_as_results_are_and_not_all_at_once() -> None:
+    taken: list[int] = []
+
+    def stream() -> Iterator[tuple[str, int]]:
+        for name, number in numbered(1000):
+            taken.append(number)
+            yield name, number
+
+    results = forked_map(lambda number: number, stream(), nj=2)
+    next(results)
+    assert len(taken) < 20
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_no_values_no_results() -> None:
+    assert list(forked_map(lambda number: number, numbered(0), nj=2)) == []
+
+
+def test_a_search_that_hangs_with_the_lock_held_is_stopped_and_named() -> None:
+    def work(number: int) -> bool:
+        text = NEGATIVE_EPSILON_LOOP if number == 2 else NEGATIVE_EPSILON_LOOP.replace("-1", "1")
+        return best_path(kaldifst.compile(text), np.zeros((1, 1), np.float32), beam=10.0).reached_final
+
+    results = forked_map(work, numbered(4), nj=1, timeout_s=0.1)
+    assert next(results) == ("u0", True)
+    assert next(results) == ("u1", True)
+    with pytest.raises(DecodeError, match=r"utterance 'u2': took more than 0\.1 s"):
+        next(results)
+
+
+def test_a_worker_that_crashes_is_named() -> None:
+    with pytest.raises(DecodeError, match=r"utterance 'u0': its worker process died \(exit code -9"):
+        list(forked_map(lambda _: os.kill(os.getpid(), signal.SIGKILL), numbered(3), nj=1))
+
+
+def test_errors_for_the_user_come_through_and_others_name_the_utterance() -> None:
+    def refuses(number: int) -> int:
+        raise AlignmentError(f"cannot do {number}")
+
+    with pytest.raises(AlignmentError, match="cannot do 0"):
+        list(forked_map(refuses, numbered(1), nj=1))
+    with pytest.raises(RuntimeError, match=r"utterance 'u1': ZeroDivisionError"):
+        list(forked_map(lambda number: 1 // (1 - number), numbered(2), nj=1))
+
+
+def test_no_process_is_left_behind_when_the_caller_stops_early() -> None:
+    results = forked_map(lambda _: os.getpid(), numbered(100), nj=2)
+    workers = {next(results)[1] for _ in range(10)}
+    results.close()  # type: ignore[attr-defined]
+    for worker in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
