@@ -36,9 +36,15 @@ nj=$(nproc)
 device=cpu
 exp_dir=recipes/$recipe/exp
 data_dir=recipes/$recipe/data
+report=recipes/$recipe/RESULTS.md
 recipe_options=()
+# shellcheck source=recipes/digits/recipe.sh
 source "recipes/$recipe/recipe.sh"
 parse_options recipe stage stop_stage nj device exp_dir data_dir "${recipe_options[@]}" -- "$@"
+[[ $exp_dir == "recipes/$recipe/exp" ]] || report=$exp_dir/RESULTS.md
+# The default protocol's results lie in exp itself, another's in a folder of its name.
+protocol_dir=$protocol
+[[ $protocol != "$default_protocol" ]] || protocol_dir=.
 use_protocol
 
 conf=recipes/$recipe/conf
@@ -148,18 +154,22 @@ decode() {
     -- "$exp/graph" "$@" "$exp/decode/$dir"
 }
 
+results_dir=$exp_dir/$protocol_dir
 experiments=()
 if ((${#all_folds[@]})); then
   for fold in "${all_folds[@]}"; do
-    run_fold "$data_dir/$fold" "$exp_dir/$fold" "$fold"
-    experiments+=("$exp_dir/$fold")
+    echo "==== fold $fold of ${#all_folds[@]}" >&2
+    run_fold "$data_dir/$protocol_dir/$fold" "$results_dir/$fold" "$fold"
+    experiments+=("$results_dir/$fold")
   done
 else
   run_fold "$data_dir" "$exp_dir" ""
   experiments+=("$exp_dir")
 fi
 if at_stage 11 "score and report"; then
-  asr-kd score --recipe "$recipe" --protocol "$protocol" "${experiments[@]}" "$exp_dir/score"
-  cp "$exp_dir/score/results.json" "$exp_dir/results.json"
-  report
+  asr-kd score --recipe "$recipe" --protocol "$protocol" "${experiments[@]}" "$results_dir/score"
+  cmp -s "$results_dir/score/results.json" "$results_dir/results.json" ||
+    cp "$results_dir/score/results.json" "$results_dir/results.json"
+  shopt -s nullglob
+  asr-kd report "$exp_dir"/results.json "$exp_dir"/*/results.json "$report"
 fi

@@ -10,14 +10,14 @@ prepare_environment() {
       echo "installing asr_kd[$extra] in $root/.venv (a few minutes the first time)" >&2
       find_python
       [[ -x "$root/.venv/bin/python" ]] || "$python" -m venv "$root/.venv"
-      "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$root[$extra]" >&2
+      "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "${root}[${extra}]" >&2
       touch "$stamp"
     fi
     PATH="$root/.venv/bin:$PATH"
     export PATH
   fi
   if ! command -v asr-kd >/dev/null; then
-    echo "error: the active environment $VIRTUAL_ENV lacks asr_kd; run: pip install -e '$root[$extra]'" >&2
+    echo "error: the active environment $VIRTUAL_ENV lacks asr_kd; run: pip install -e '${root}[${extra}]'" >&2
     return 1
   fi
   # Stages run side by side as processes; each uses as many threads as its options say.

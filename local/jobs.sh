@@ -8,7 +8,7 @@ job_logs=()
 job() {
   local log=$1
   shift
-  while ((${#job_pids[@]} >= nj)); do
+  while ((${#job_pids[@]} >= ${nj:?})); do
     reap_job
   done
   mkdir -p "$(dirname "$log")"

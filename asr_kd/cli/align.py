@@ -43,7 +43,7 @@ def run(options: Options) -> None:
     transcripts = load_transcripts(options.data, language)
     device = prepare(options.device)
     store = FrameStore(options.frames)
-    model = load_models([options.model], store, device)[options.model]
+    model = load_models([options.model], store, device, options.device.dtype)[options.model]
     if model.card.states_fingerprint != language.states.fingerprint:
         raise MismatchError(
             f"{options.model} predicts the states {model.card.states_fingerprint}, {options.lang} has the states "

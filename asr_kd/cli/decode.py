@@ -49,7 +49,7 @@ def run(options: Options) -> None:
     device = prepare(options.device)
     graph = DecodingGraph.load(options.graph)
     test = FrameStore(options.test_frames)
-    models = load_models(options.models, test, device)
+    models = load_models(options.models, test, device, options.device.dtype)
     states = next(iter(models.values())).card.states_fingerprint
     if states != graph.states_fingerprint:
         raise MismatchError(

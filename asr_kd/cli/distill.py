@@ -59,7 +59,7 @@ def run(options: Options) -> None:
             teacher = StoredTeacher(TargetReader(stored, device))
         else:
             assert options.temperature is not None
-            members = load_models(options.teachers, data.stores[0], device)
+            members = load_models(options.teachers, data.stores[0], device, options.train.device.dtype)
             teacher = LiveTeacher(list(members.values()), temperature=options.temperature, mean=options.mean)
         return DistillObjective(teacher, frames.labels_N, options.weights)
 

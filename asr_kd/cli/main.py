@@ -35,6 +35,7 @@ COMMANDS: dict[str, str] = {
     "decode": "recognise dev and test with one model or an ensemble, tuned on dev",
     "score": "score all systems: frame accuracy, WER, intervals, gain kept",
     "compare": "test whether two systems differ: matched pairs and paired bootstrap",
+    "report": "write one page from the results of one or several protocols",
     "make-bundle": "pack a model with all it needs to recognise speech",
     "recognize": "recognise audio files with a bundle",
 }

@@ -5,6 +5,9 @@ Every utterance follows from the seed alone: the corpus is the same, byte for by
 
 import logging
 import multiprocessing
+import os
+import signal
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass
 from functools import partial
@@ -28,6 +31,10 @@ class Options:
     digits: DigitsOptions = group(DigitsOptions)
     nj: int = option("processes side by side", default=2, affects_result=False)
 
+    def __post_init__(self) -> None:
+        if self.nj < 1:
+            raise ValueError(f"--nj must be above 0, not {self.nj}")
+
 
 def run(options: Options) -> None:
     plan = plan_speakers(options.digits)
@@ -37,7 +44,9 @@ def run(options: Options) -> None:
         return
     with stage.writing() as folder:
         # Spawned, not forked: the parent's threads (progress bar, BLAS) do not survive a fork in good order.
-        pool = ProcessPoolExecutor(options.nj, mp_context=multiprocessing.get_context("spawn"))
+        pool = ProcessPoolExecutor(
+            options.nj, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+        )
         try:
             for split, speakers in plan.items():
                 write_data_dir(folder / split, _speak(pool, speakers, options, folder))
@@ -53,12 +62,25 @@ def _speak(pool: ProcessPoolExecutor, speakers: list[Speaker], options: Options,
     np.save(talkers, make_talkers(speakers[0].split, options.digits))
     speak = partial(make_utterances, options=options.digits, talkers=talkers, folder=folder)
     made: list[Utterance] = []
-    with tqdm(total=sum(len(s.utterances) for s in speakers), desc=speakers[0].split, unit="utt") as bar:
+    with tqdm(total=sum(len(s.utterances) for s in speakers), desc=speakers[0].split, unit="utt", disable=None) as bar:
         for utterances in pool.map(speak, speakers):
             made += utterances
             bar.update(len(utterances))
     talkers.unlink()
     return made
+
+
+def _end_with_parent() -> None:
+    """In a worker: leave an interrupt to the parent to report, and do not outlive a parent that was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _write_speakers(path: Path, plan: dict[str, list[Speaker]]) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from asr_kd.corpus.audio import parse_channel, read_audio
 from asr_kd.corpus.data_dir import data_fingerprint, load_data_dir
+from asr_kd.errors import MismatchError
 from asr_kd.frames.build import FeatureOptions, build_frame_store
 from asr_kd.frames.cmvn import Moments
 from asr_kd.frames.store import FrameStore
-from asr_kd.options import group, option
+from asr_kd.options import group, option, to_dict
 from asr_kd.stage import Stage, fingerprint
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,10 @@ def run(options: Options) -> None:
     prior = None
     if options.prior is not None:
         store = FrameStore(options.prior)
+        if store.meta["features"]["fbank"] != to_dict(options.features.fbank):
+            raise MismatchError(
+                f"--prior {options.prior} holds other filter banks than those asked for: {store.meta['features']['fbank']}"
+            )
         prior = Moments.from_dict(store.meta["features"]["prior"])
         inputs["prior"] = fingerprint(options.prior)
     stage = Stage(options.out, command="make-fbank", options=options, inputs=inputs)

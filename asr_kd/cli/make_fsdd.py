@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from asr_kd.corpus.data_dir import Utterance, write_data_dir
-from asr_kd.corpus.fsdd import FsddOptions, String, make_samples, make_talkers, plan_strings, share_recordings
+from asr_kd.corpus.fsdd import FsddOptions, String, make_audio, make_talkers, plan_strings, share_recordings
 from asr_kd.corpus.fsdd_recordings import SAMPLE_RATE, SHA256, checksum, load_recordings, verify
 from asr_kd.corpus.wav import write_wav
 from asr_kd.options import group, option
@@ -39,12 +39,12 @@ def run(options: Options) -> None:
     if stage.finished():
         return
     talkers = make_talkers(shares)
-    with stage.writing() as folder, tqdm(total=sum(map(len, plan.values())), unit="utt") as bar:
+    with stage.writing() as folder, tqdm(total=sum(map(len, plan.values())), unit="utt", disable=None) as bar:
         for split, strings in plan.items():
             utterances = []
-            for string in strings:
+            for string, samples in make_audio(strings, options.fsdd, talkers):
                 audio = f"audio/{split}/{string.speaker}/{string.id}.wav"
-                write_wav(folder / audio, make_samples(string, options.fsdd, talkers), SAMPLE_RATE)
+                write_wav(folder / audio, samples, SAMPLE_RATE)
                 utterances.append(_utterance(string, f"../{audio}", labelled=split != "extra"))
                 bar.update()
             write_data_dir(folder / split, utterances)

@@ -34,7 +34,7 @@ def run(options: Options) -> None:
         return
     device = prepare(options.device)
     store = FrameStore(options.frames)
-    members = load_models(options.members, store, device)
+    members = load_models(options.members, store, device, options.device.dtype)
     with stage.writing() as partial:
         write_soft_targets(partial, store, members, options.targets, device=device, nj=options.nj)
     size = SoftTargets(options.out).meta["bytes_per_frame"]

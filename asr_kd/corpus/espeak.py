@@ -32,6 +32,8 @@ _CLIPPING = ("antonio", "iven")
 # Percent. At the default of 100 a third of the variants clip; levels are set afterwards anyway.
 VOLUME = 30
 
+_NOISE_SEED = 1
+
 # Constants of espeak-ng's public header, speak_lib.h.
 _OUTPUT_SYNCHRONOUS = 2
 _DO_NOT_EXIT = 0x8000
@@ -66,9 +68,9 @@ def variants() -> list[str]:
 def synthesise(voice: Voice, texts: Sequence[str], *, sample_rate: int) -> list[NDArray[np.float32]]:
     """Speak texts, one after the other, with one voice.
 
-    espeak-ng's breath, flutter and echo carry state from call to call that nothing resets, not even its
-    own initialisation. So a forked child speaks: the samples depend on the arguments alone, not on what
-    the process has said before.
+    espeak-ng's flutter and echo carry state from call to call that nothing resets, not even its own
+    initialisation. So a forked child speaks: the samples depend on the arguments alone, not on what the
+    process has said before.
 
     Returns:
         For each text its samples, mono at ``sample_rate`` Hz, full scale 1.
@@ -152,6 +154,8 @@ def _start(espeak: ctypes.CDLL, voice: Voice, callback: object) -> None:
     ]
     if espeak.espeak_Initialize(_OUTPUT_SYNCHRONOUS, 200, b".", _DO_NOT_EXIT) != SAMPLE_RATE:
         raise SynthesisError("espeak-ng does not find its data")
+    # Its noise generator, used by breathy variants, is seeded with the time of day at initialisation.
+    espeak.espeak_ng_SetRandSeed(ctypes.c_long(_NOISE_SEED))
     espeak.espeak_SetSynthCallback(callback)
     if espeak.espeak_SetVoiceByName(f"{voice.accent}+{voice.variant}".encode()) != 0:
         raise SynthesisError(f"espeak-ng has no voice {voice.accent}+{voice.variant}")

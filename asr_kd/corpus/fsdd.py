@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TypeAlias
 
 import numpy as np
@@ -147,17 +148,30 @@ def make_talkers(shares: Shares) -> list[Samples]:
     return [np.concatenate([r.samples for r in recordings[:100]]) for recordings in shares["train"].values()]
 
 
-def make_samples(string: String, options: FsddOptions, talkers: Sequence[Samples]) -> Samples:
-    """The audio of one string, at `SAMPLE_RATE`."""
-    rng = generator(options.seed, string.id, "audio")
-    if isinstance(string, JoinedString):
-        level_db = _LEVEL_DB + (rng.uniform(-_GAIN_DB, _GAIN_DB) if string.exposed else 0.0)
-        samples = join(string.recordings, level_db, rng, speed=string.speed)
-        return expose(samples, SAMPLE_RATE, options.conditions, talkers, rng) if string.exposed else samples
-    text = punctuated(string.words, _PAUSE_PROBABILITY, rng)
-    (speech,) = espeak.synthesise(string.voice, [text], sample_rate=SAMPLE_RATE)
-    recorded = record(speech, _LEVEL_DB + rng.uniform(-_GAIN_DB, _GAIN_DB), SAMPLE_RATE, rng)
-    return expose(recorded, SAMPLE_RATE, options.conditions, talkers, rng)
+def make_audio(
+    strings: Sequence[String], options: FsddOptions, talkers: Sequence[Samples]
+) -> Iterator[tuple[String, Samples]]:
+    """The audio of each string, at `SAMPLE_RATE`."""
+    for voice, group_of_strings in groupby(strings, key=lambda s: s.voice if isinstance(s, SyntheticString) else None):
+        together = list(group_of_strings)
+        rngs = [generator(options.seed, string.id, "audio") for string in together]
+        if voice:
+            texts = [punctuated(s.words, _PAUSE_PROBABILITY, rng) for s, rng in zip(together, rngs, strict=True)]
+            spoken = espeak.synthesise(voice, texts, sample_rate=SAMPLE_RATE)
+            for string, speech, rng in zip(together, spoken, rngs, strict=True):
+                recorded = record(speech, _LEVEL_DB + rng.uniform(-_GAIN_DB, _GAIN_DB), SAMPLE_RATE, rng)
+                yield string, expose(recorded, SAMPLE_RATE, options.conditions, talkers, rng)
+        for string, rng in zip(together, rngs, strict=True):
+            if isinstance(string, JoinedString):
+                yield string, _person(string, options, talkers, rng)
+
+
+def _person(
+    string: JoinedString, options: FsddOptions, talkers: Sequence[Samples], rng: np.random.Generator
+) -> Samples:
+    level_db = _LEVEL_DB + (rng.uniform(-_GAIN_DB, _GAIN_DB) if string.exposed else 0.0)
+    samples = join(string.recordings, level_db, rng, speed=string.speed)
+    return expose(samples, SAMPLE_RATE, options.conditions, talkers, rng) if string.exposed else samples
 
 
 def _held_out(speakers: Sequence[str], options: FsddOptions) -> Sequence[str]:

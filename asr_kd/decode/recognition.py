@@ -20,7 +20,7 @@ from asr_kd.options import option
 from asr_kd.stage import write_text
 
 FRAMES_FILE = "frames.tsv"
-FRAMES_HEADER = "utterance\tnum_frames\tnum_correct\tcross_entropy"
+FRAMES_HEADER = "utt\tnum_frames\tnum_correct\tcross_entropy"
 
 
 @dataclass(frozen=True, kw_only=True)

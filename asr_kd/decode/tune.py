@@ -1,10 +1,12 @@
 """Acoustic scale and insertion penalty, chosen on a dev set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from asr_kd.errors import UsageError
 from asr_kd.options import option
+
+PATIENCE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,10 +14,11 @@ class TuneOptions:
     """The grid that is searched. A single value is taken as it is."""
 
     acoustic_scales: tuple[float, ...] = option(
-        "weights of the acoustic scores to try on dev", default=(0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.4, 0.6)
+        "weights of the acoustic scores to try on dev", default=(0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.4, 0.6)
     )
     insertion_penalties: tuple[float, ...] = option(
-        "costs of a word to try on dev; higher means fewer words", default=(-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0)
+        "costs of a word to try on dev; higher means fewer words",
+        default=(-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0, 8.0),
     )
 
     def __post_init__(self) -> None:
@@ -35,23 +38,43 @@ class Tuned:
 
 
 def tune(error: Callable[[float, float], float], options: TuneOptions) -> Tuned:
-    """Search the grid one axis at a time until neither brings the error down.
+    """Walk downhill over the grid, one axis at a time, until neither brings the error down.
+
+    Along an axis the walk goes on while any of the next `PATIENCE` points is better: the error of a small
+    dev set is not smooth.
 
     Args:
         error: of an acoustic scale and an insertion penalty; each point is asked for once.
     """
     scales, penalties = sorted(options.acoustic_scales), sorted(options.insertion_penalties)
-    known: dict[tuple[float, float], float] = {}
+    known: dict[tuple[int, int], float] = {}
 
-    def at(scale: float, penalty: float) -> float:
-        if (scale, penalty) not in known:
-            known[scale, penalty] = error(scale, penalty)
-        return known[scale, penalty]
+    def at(point: tuple[int, int]) -> float:
+        if point not in known:
+            known[point] = error(scales[point[0]], penalties[point[1]])
+        return known[point]
 
-    scale, penalty = scales[len(scales) // 2], min(penalties, key=abs)
-    best = None
-    while best is None or at(scale, penalty) < best:
-        best = at(scale, penalty)
-        scale = min(scales, key=lambda value: at(value, penalty))
-        penalty = min(penalties, key=lambda value: (at(scale, value), abs(value)))
-    return Tuned(scale, penalty, at(scale, penalty))
+    here = (len(scales) // 2, min(range(len(penalties)), key=lambda index: abs(penalties[index])))
+    before = None
+    while before != here:
+        before = here
+        here = _descend([(index, here[1]) for index in range(len(scales))], here, at)
+        here = _descend([(here[0], index) for index in range(len(penalties))], here, at)
+    return Tuned(scales[here[0]], penalties[here[1]], at(here))
+
+
+def _descend(
+    line: Sequence[tuple[int, int]], start: tuple[int, int], at: Callable[[tuple[int, int]], float]
+) -> tuple[int, int]:
+    """The best point of a line that a walk from ``start`` finds; the start where none is better."""
+    here = line.index(start)
+    for step in (1, -1):
+        found = here
+        while ahead := [i for i in range(found + step, found + step * (PATIENCE + 1), step) if 0 <= i < len(line)]:
+            best = min(ahead, key=lambda index: at(line[index]))
+            if at(line[best]) >= at(line[found]):
+                break
+            found = best
+        if found != here:
+            return line[found]
+    return line[here]

@@ -32,6 +32,11 @@ class FbankOptions:
     frame_shift_ms: float = option("frame shift in ms", default=10.0)
 
     def __post_init__(self) -> None:
+        if self.window < 2 or self.shift < 1:
+            raise UsageError(
+                f"--frame-length-ms {self.frame_length_ms} and --frame-shift-ms {self.frame_shift_ms}: too short for "
+                f"--sample-rate {self.sample_rate}"
+            )
         if self.num_mel_bins < 3:
             raise UsageError(f"--num-mel-bins must be at least 3, got {self.num_mel_bins}")
         if not 0 <= self.low_freq < self.upper_edge <= self.sample_rate / 2:

@@ -67,6 +67,9 @@ class FrameIndex:
 class FrameStore:
     """A frame store on disk, its features memory-mapped.
 
+    Attributes:
+        index_fingerprint: identifies the utterances and their frames.
+
     Raises:
         DataError: the directory is missing, incomplete or damaged.
     """
@@ -77,12 +80,18 @@ class FrameStore:
             self.meta: dict[str, Any] = json.loads((path / META_FILE).read_text())
             self.index = FrameIndex.read(path / INDEX_FILE)
             self._feats = np.load(path / FEATS_FILE, mmap_mode="c")
-        except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+            self.left, self.right = int(self.meta["left_context"]), int(self.meta["right_context"])
+            self.index_fingerprint = str(self.meta["index_fingerprint"])
+        except KeyError as error:
+            raise DataError(f"{path / META_FILE}: does not say {error}; make the frame store anew") from error
+        except (FileNotFoundError, NotADirectoryError, ValueError, EOFError) as error:
             raise DataError(f"{path}: not a frame store ({error}); make it with asr-kd make-fbank") from error
-        self.left, self.right = int(self.meta["left_context"]), int(self.meta["right_context"])
+        if file_sha256(path / INDEX_FILE)[:16] != self.index_fingerprint:
+            raise DataError(f"{path / INDEX_FILE}: not the index that {META_FILE} tells of; make the frame store anew")
         expected = self.index.num_frames + len(self.index.counts) * (self.left + self.right)
-        if len(self._feats) != expected:
-            raise DataError(f"{path / FEATS_FILE}: {len(self._feats)} rows, the index says {expected}; make it anew")
+        if self._feats.ndim != 2 or self._feats.dtype != np.float32 or len(self._feats) != expected:
+            found = f"{self._feats.dtype} of shape {self._feats.shape}"
+            raise DataError(f"{path / FEATS_FILE}: {found}, expected {expected} rows of float32; make it anew")
 
     @property
     def num_frames(self) -> int:
@@ -98,11 +107,6 @@ class FrameStore:
     def input_dim(self) -> int:
         """W, the width of a window."""
         return (self.left + 1 + self.right) * self.dim
-
-    @cached_property
-    def index_fingerprint(self) -> str:
-        """Identifies the utterances and their frames."""
-        return str(self.meta["index_fingerprint"])
 
     @property
     def features_fingerprint(self) -> str:

@@ -17,13 +17,18 @@ from asr_kd.threads import threaded_map
 CHUNK_FRAMES = 4096
 
 
-def load_models(paths: Sequence[Path], store: FrameStore, device: torch.device) -> dict[Path, AcousticModel]:
+def load_models(
+    paths: Sequence[Path], store: FrameStore, device: torch.device, dtype: str = "fp32"
+) -> dict[Path, AcousticModel]:
     """Load models that score a frame store together.
+
+    Args:
+        dtype: precision of products, as in `asr_kd.nets.device.DeviceOptions`.
 
     Raises:
         MismatchError: trained on other features than the store's, or of different state inventories.
     """
-    models = {path: AcousticModel.load(path).to(device) for path in paths}
+    models = {path: AcousticModel.load(path).to(device, dtype) for path in paths}
     for path, model in models.items():
         check_features(model, store.features_fingerprint, model_path=path, store_path=store.path)
     check_same_states(models)

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from asr_kd.errors import DataError, MismatchError
+from asr_kd.nets.device import autocast
 from asr_kd.nets.dnn import DNN, NetOptions, num_parameters
 from asr_kd.stage import digest, file_sha256, replacing
 
@@ -52,6 +53,8 @@ class AcousticModel:
         self.net = net
         self.log_prior = log_prior
         self.fingerprint = fingerprint
+        self._device = torch.device("cpu")
+        self._dtype = "fp32"
 
     @property
     def num_parameters(self) -> int:
@@ -61,12 +64,20 @@ class AcousticModel:
     @torch.inference_mode()
     def log_posteriors(self, x_BW: Tensor) -> Tensor:
         """Log posteriors ``[B, P]`` at temperature 1, float32."""
-        return torch.log_softmax(self.net(x_BW).float(), dim=1)
+        return torch.log_softmax(self.logits(x_BW), dim=1)
 
-    def to(self, device: torch.device) -> "AcousticModel":
-        """Move network and prior to a device."""
+    @torch.inference_mode()
+    def logits(self, x_BW: Tensor) -> Tensor:
+        """Logits ``[B, P]``, float32."""
+        with autocast(self._device, self._dtype):
+            logits_BP: Tensor = self.net(x_BW)
+        return logits_BP.float()
+
+    def to(self, device: torch.device, dtype: str = "fp32") -> "AcousticModel":
+        """Move network and prior to a device; ``dtype`` is the precision of products, as in `DeviceOptions`."""
         self.net.to(device)
         self.log_prior = self.log_prior.to(device)
+        self._device, self._dtype = device, dtype
         return self
 
     def save(self, directory: Path) -> None:
@@ -88,16 +99,18 @@ class AcousticModel:
             with safe_open(path, framework="pt") as file:
                 values = json.loads((file.metadata() or {})["card"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            values["net"] = NetOptions(**values["net"])
+            values["trained_on"] = tuple(values["trained_on"])
+            card = ModelCard(**values)
+            net = card.new_net(seed=0)
+            net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
+            log_prior = tensors["log_prior"]
         except FileNotFoundError as error:
             raise DataError(f"{path}: no such model; make it with asr-kd train or asr-kd distill") from error
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise DataError(f"{path}: damaged or not a model of asr-kd ({error}); make it anew") from error
-        values["net"] = NetOptions(**values["net"])
-        values["trained_on"] = tuple(values["trained_on"])
-        card = ModelCard(**values)
-        net = card.new_net(seed=0)
-        net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
-        return AcousticModel(card, net.eval(), tensors["log_prior"], fingerprint=file_sha256(path)[:16])
+        except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            reason = str(error).replace("\n", " ")
+            raise DataError(f"{path}: damaged or not a model of this asr_kd ({reason}); make it anew") from error
+        return AcousticModel(card, net.eval(), log_prior, fingerprint=file_sha256(path)[:16])
 
 
 def check_features(model: AcousticModel, features_fingerprint: str, *, model_path: Path, store_path: Path) -> None:

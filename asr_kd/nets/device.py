@@ -36,8 +36,12 @@ def prepare(options: DeviceOptions) -> torch.device:
         device = torch.device(options.device)
     except RuntimeError as error:
         raise UsageError(f"--device {options.device}: not a device, use cpu or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"--device {options.device}: torch sees no CUDA device here, use --device cpu")
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"--device {options.device}: use cpu or cuda")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"--device {options.device}: torch sees {torch.cuda.device_count()} CUDA devices here, use --device cpu"
+        )
     if device.type == "cpu":
         use_faster_products()
     return device

@@ -33,12 +33,12 @@ class Dropout(nn.Module):
     """Dropout that draws from a generator of its own, so that a step can be made again exactly.
 
     One random byte decides for each unit, eight of them from one draw: drawing a number for each unit
-    would take a quarter of a training step. The probability is therefore rounded to 1/256.
+    would take a quarter of a training step. The probability is therefore rounded to 1/256, below 1.
     """
 
     def __init__(self, probability: float) -> None:
         super().__init__()
-        self.dropped_of_256 = round(probability * 256)
+        self.dropped_of_256 = min(round(probability * 256), 255)
         self.generator: torch.Generator | None = None
 
     def forward(self, x_BH: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class Dropout(nn.Module):
         draws = torch.empty(-(-x_BH.numel() // 8), dtype=torch.int64, device=x_BH.device)
         draws.random_(-(2**63), None, generator=self.generator)
         kept_BH = draws.view(torch.uint8)[: x_BH.numel()].view(x_BH.shape) >= self.dropped_of_256
-        return x_BH * kept_BH * (256 / (256 - self.dropped_of_256))
+        return x_BH * kept_BH.to(x_BH.dtype).mul_(256 / (256 - self.dropped_of_256))
 
 
 class DNN(nn.Module):

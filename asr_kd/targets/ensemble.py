@@ -32,5 +32,5 @@ def mean_distribution(logits_MBP: Tensor, *, temperature: float, mean: str) -> T
 @torch.inference_mode()
 def ensemble_targets(members: Sequence[AcousticModel], x_BW: Tensor, *, temperature: float, mean: str) -> Tensor:
     """Soft targets ``[B, P]`` of windows ``[B, W]``."""
-    logits_MBP = torch.stack([member.net(x_BW) for member in members])
+    logits_MBP = torch.stack([member.logits(x_BW) for member in members])
     return mean_distribution(logits_MBP, temperature=temperature, mean=mean)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,25 @@ from asr_kd.errors import SynthesisError
 
 pytest.importorskip("espeakng_loader", reason="the optional extra 'synthesis' is not installed")
 
-# With breath and flutter, whose state espeak-ng carries from one call to the next.
-FLUTTERING = Voice(accent="en-us", variant="f3")
+# An echo, whose state espeak-ng carries from one call to the next, and breath, whose noise it seeds with the time.
+BREATHY = Voice(accent="en-us", variant="f3")
 
 
 def test_speech_depends_on_nothing_said_before() -> None:
-    (first,) = synthesise(FLUTTERING, ["one two three"], sample_rate=16000)
+    (first,) = synthesise(BREATHY, ["one two three"], sample_rate=16000)
     synthesise(Voice(accent="en-029", variant="croak"), ["nine", "zero, eight"], sample_rate=16000)
-    (again,) = synthesise(FLUTTERING, ["one two three"], sample_rate=16000)
+    (again,) = synthesise(BREATHY, ["one two three"], sample_rate=16000)
     np.testing.assert_array_equal(first, again)
+
+
+def test_breath_does_not_depend_on_the_time_of_day() -> None:
+    breathy = [Voice(accent="en", variant=variant) for variant in ("f2", "f3", "f5", "Alicia", "sandro", "victor")]
+    first = [synthesise(voice, ["six"], sample_rate=22050)[0] for voice in breathy]
+    started = int(time.time())
+    while int(time.time()) == started:  # espeak-ng's own seed changes with the second
+        time.sleep(0.01)
+    for voice, before in zip(breathy, first, strict=True):
+        np.testing.assert_array_equal(synthesise(voice, ["six"], sample_rate=22050)[0], before)
 
 
 def test_a_faster_rate_speaks_shorter_and_a_higher_sample_rate_gives_more_samples() -> None:
@@ -56,13 +67,13 @@ def test_an_unknown_voice_is_an_error(accent: str, variant: str) -> None:
 def test_a_missing_wheel_is_an_error_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(espeak, "espeakng_loader", None)
     with pytest.raises(SynthesisError, match=r"pip install 'asr_kd\[synthesis\]'"):
-        synthesise(FLUTTERING, ["one"], sample_rate=8000)
+        synthesise(BREATHY, ["one"], sample_rate=8000)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_speaking_leaves_neither_an_open_file_nor_a_child_behind() -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
-    synthesise(FLUTTERING, ["one"], sample_rate=8000)
+    synthesise(BREATHY, ["one"], sample_rate=8000)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)

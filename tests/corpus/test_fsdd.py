@@ -238,9 +238,8 @@ def test_speed_shortens_and_shifts_the_pitch_up() -> None:
 
 def test_the_command_makes_valid_data_that_is_the_same_for_a_seed(repository: Path, tmp_path: Path) -> None:
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
-        assert (
-            main(["make-fsdd", str(repository), str(tmp_path / name), "--protocol=official", *FEW, "--seed", seed]) == 0
-        )
+        options = ["--protocol=official", *FEW, "--seed", seed]
+        assert main(["make-fsdd", str(repository), str(tmp_path / name), *options]) == 0
     first, same, other = (checksums(tmp_path / name) for name in "abc")
     assert first == same
     assert first != other

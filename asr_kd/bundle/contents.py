@@ -1,0 +1,85 @@
+"""What a bundle holds: weights, graph, lexicon, states, and ``bundle.json`` with settings and checksums.
+
+Tensors are in safetensors, the rest is JSON, text and OpenFst; nothing in a bundle is executed.
+"""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from asr_kd import __version__
+from asr_kd.decode.graph import ABOUT_FILE, GRAPH_FILE, WORDS_FILE, DecodingGraph
+from asr_kd.errors import DataError, MismatchError
+from asr_kd.hmm.states import STATES_FILE
+from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel
+from asr_kd.stage import checksums, file_sha256, write_json
+
+BUNDLE_FILE = "bundle.json"
+LEXICON_FILE = "lexicon.txt"
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecognitionSettings:
+    """How scores and graph are weighed against each other, and how wide the search is."""
+
+    acoustic_scale: float
+    insertion_penalty: float
+    beam: float
+    max_active: int
+
+
+def write_bundle(out: Path, *, model: Path, lang: Path, graph: Path, settings: RecognitionSettings) -> None:
+    """Fill an existing directory with a bundle.
+
+    Args:
+        model: from ``asr-kd train`` or ``asr-kd distill``.
+        lang: from ``asr-kd make-lang``.
+        graph: from ``asr-kd make-graph``.
+
+    Raises:
+        MismatchError: model and graph are of different states.
+    """
+    acoustic = AcousticModel.load(model)
+    states = DecodingGraph.load(graph).states_fingerprint
+    if acoustic.card.states_fingerprint != states:
+        raise MismatchError(
+            f"{model} predicts the states {acoustic.card.states_fingerprint}, {graph} was made for {states}"
+        )
+    sources = [model / MODEL_FILE, lang / LEXICON_FILE, lang / STATES_FILE]
+    sources += [graph / name for name in (GRAPH_FILE, WORDS_FILE, ABOUT_FILE)]
+    for source in sources:
+        shutil.copyfile(source, out / source.name)
+    about = {
+        "format": FORMAT,
+        "asr_kd": __version__,
+        "parameters": acoustic.num_parameters,
+        "features": acoustic.card.features,
+        "recognition": asdict(settings),
+        "checksums": checksums(out),
+    }
+    write_json(out / BUNDLE_FILE, about)
+
+
+def read_bundle(path: Path) -> dict[str, Any]:
+    """Read ``bundle.json`` and check every file against its checksum.
+
+    Raises:
+        DataError: not a bundle, of a format unknown here, or a file is missing or altered.
+    """
+    try:
+        about: dict[str, Any] = json.loads((path / BUNDLE_FILE).read_text(encoding="utf-8"))
+        expected = dict(about["checksums"])
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: not a bundle ({error}); make one with asr-kd make-bundle") from error
+    if about.get("format") != FORMAT:
+        raise DataError(f"{path}: bundle format {about.get('format')}, this program reads {FORMAT}; update asr_kd")
+    for name, checksum in expected.items():
+        file = path / name
+        if not file.is_file():
+            raise DataError(f"{file}: missing from the bundle; copy it anew")
+        if file_sha256(file) != checksum:
+            raise DataError(f"{file}: does not match its checksum in {BUNDLE_FILE}; copy the bundle anew")
+    return about

@@ -1,0 +1,58 @@
+"""Pack a model, its graph and lexicon, and all settings into one directory that recognises speech."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr_kd.bundle.contents import RecognitionSettings, write_bundle
+from asr_kd.decode.recognition import SearchOptions
+from asr_kd.errors import UsageError
+from asr_kd.options import group, option
+from asr_kd.stage import Stage, fingerprint
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    model: Path = option("model, from asr-kd train or asr-kd distill", positional=True)
+    lang: Path = option("lexicon and states, from asr-kd make-lang", positional=True)
+    graph: Path = option("decoding graph, from asr-kd make-graph", positional=True)
+    out: Path = option("bundle to make", positional=True)
+    decoded: Path | None = option(
+        "results of asr-kd decode for this model: scale and penalty are taken from its tuning", default=None
+    )
+    acoustic_scale: float | None = option("weight of the acoustic scores, without --decoded", default=None)
+    insertion_penalty: float = option("cost of a word, without --decoded", default=0.0)
+    search: SearchOptions = group(SearchOptions)
+
+    def __post_init__(self) -> None:
+        if (self.decoded is None) == (self.acoustic_scale is None):
+            raise UsageError("asr-kd make-bundle: give either --decoded DIR or --acoustic-scale")
+
+
+def run(options: Options) -> None:
+    inputs = {name: fingerprint(getattr(options, name)) for name in ("model", "lang", "graph")}
+    if options.decoded is not None:
+        inputs["decoded"] = fingerprint(options.decoded)
+    stage = Stage(options.out, command="make-bundle", options=options, inputs=inputs)
+    if stage.finished():
+        return
+    with stage.writing() as partial:
+        write_bundle(partial, model=options.model, lang=options.lang, graph=options.graph, settings=_settings(options))
+    log.info("%s: ready; try asr-kd recognize %s FILE.wav", options.out, options.out)
+
+
+def _settings(options: Options) -> RecognitionSettings:
+    scale, penalty = options.acoustic_scale, options.insertion_penalty
+    if options.decoded is not None:
+        tuned = json.loads((options.decoded / "system.json").read_text(encoding="utf-8"))
+        scale, penalty = float(tuned["acoustic_scale"]), float(tuned["insertion_penalty"])
+    assert scale is not None
+    return RecognitionSettings(
+        acoustic_scale=scale,
+        insertion_penalty=penalty,
+        beam=options.search.beam,
+        max_active=options.search.max_active,
+    )

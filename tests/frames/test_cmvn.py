@@ -1,0 +1,65 @@
+"""Normalised features have zero mean and unit variance, pulled towards the corpus' where frames are few."""
+
+import json
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr_kd.frames.cmvn import Moments, normalize
+
+
+def frames(length: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (rng.uniform(-20, 20, 5) + rng.uniform(0.1, 5, 5) * rng.standard_normal((length, 5))).astype(np.float32)
+
+
+@given(length=st.integers(2, 400), seed=st.integers(0, 999))
+@settings(max_examples=50, deadline=None)
+def test_frames_get_zero_mean_and_unit_variance(length: int, seed: int) -> None:
+    feats = frames(length, seed)
+    normalize(feats, Moments.of(feats), None, 0)
+    np.testing.assert_allclose(feats.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(feats.std(0), 1, atol=2e-2)
+
+
+@given(first=st.integers(1, 50), second=st.integers(1, 50), seed=st.integers(0, 999))
+@settings(max_examples=50, deadline=None)
+def test_moments_add_up_to_those_of_all_frames(first: int, second: int, seed: int) -> None:
+    feats = frames(first + second, seed)
+    added, whole = Moments.of(feats[:first]) + Moments.of(feats[first:]), Moments.of(feats)
+    assert added.count == whole.count
+    np.testing.assert_allclose(added.total, whole.total)
+    np.testing.assert_allclose(added.squares, whole.squares)
+
+
+def test_prior_frames_count_as_so_many_frames_of_the_corpus() -> None:
+    corpus, feats = frames(1000, 1), frames(30, 2)
+    # Ten copies of the corpus' frames weigh as much as --cmvn-prior-frames of ten times their number.
+    both = np.concatenate([feats, *[corpus] * 10]).astype(np.float64)
+    expected = (feats - both.mean(0)) / both.std(0)
+    normalized = feats.copy()
+    normalize(normalized, Moments.of(feats), Moments.of(corpus), 10_000)
+    np.testing.assert_allclose(normalized, expected, atol=1e-4)
+
+
+def test_no_prior_frames_leave_the_corpus_out() -> None:
+    feats = frames(30, 2)
+    alone, with_prior = feats.copy(), feats.copy()
+    normalize(alone, Moments.of(feats), None, 100)
+    normalize(with_prior, Moments.of(feats), Moments.of(frames(1000, 1)), 0)
+    np.testing.assert_array_equal(alone, with_prior)
+
+
+def test_a_feature_that_never_changes_becomes_zero() -> None:
+    feats = np.full((20, 3), -15.9424, np.float32)
+    normalize(feats, Moments.of(feats), None, 0)
+    np.testing.assert_allclose(feats, 0, atol=1e-3)
+
+
+def test_moments_survive_json() -> None:
+    moments = Moments.of(frames(10, 3))
+    again = Moments.from_dict(json.loads(json.dumps(moments.to_dict())))
+    assert again.count == moments.count
+    np.testing.assert_array_equal(again.total, moments.total)
+    np.testing.assert_array_equal(again.squares, moments.squares)
