@@ -26,7 +26,7 @@ class MismatchError(AsrKdError):
 
 
 class StaleError(AsrKdError):
-    """A finished output directory was made with other options or inputs than those given now."""
+    """An output directory was made with other options or inputs than those given now, or is being made."""
 
 
 class DecodeError(AsrKdError):

@@ -6,6 +6,7 @@ and carries checksums of what it holds; the same command with the same options a
 no-op, with others it is an error, never a silent reuse.
 """
 
+import fcntl
 import hashlib
 import json
 import logging
@@ -69,34 +70,53 @@ class Stage:
 
     @contextmanager
     def writing(self) -> Iterator[Path]:
-        """A fresh directory to write in; it gets its final name at the end, or vanishes on an error."""
-        _remove(self.partial)
-        try:
-            with self._working() as partial:
-                yield partial
-        except BaseException:
-            shutil.rmtree(self.partial, ignore_errors=True)
-            raise
+        """A fresh directory to write in; it gets its final name at the end, or vanishes on an error.
+
+        Raises:
+            StaleError: another process is making the same directory.
+        """
+        with self._alone():
+            _remove(self.partial)
+            try:
+                with self._working() as partial:
+                    yield partial
+            except BaseException:
+                shutil.rmtree(self.partial, ignore_errors=True)
+                raise
 
     @contextmanager
     def resuming(self) -> Iterator[Path]:
         """As `writing`, but what an interrupted run of the same stage left is kept to carry on from."""
-        identity = self.partial / IDENTITY_FILE
-        if identity.exists():
-            try:
-                same = json.loads(identity.read_text()) == self._identity
-            except ValueError:
-                same = False
-            if not same:
+        with self._alone():
+            if self.partial.exists() and not self._left_by_the_same():
                 log.info("%s: left by a run with other options or inputs, starting anew", self.partial)
                 _remove(self.partial)
-        elif self.partial.exists():
-            _remove(self.partial)
-        with self._working() as partial:
-            write_json(identity, self._identity)
-            yield partial
-        # Only now: a run killed while it sums up large files must still find what it was doing.
-        (self.out / IDENTITY_FILE).unlink()
+            with self._working() as partial:
+                write_json(partial / IDENTITY_FILE, self._identity)
+                yield partial
+            # Only now: a run killed while it sums up large files must still find what it was doing.
+            (self.out / IDENTITY_FILE).unlink()
+
+    def _left_by_the_same(self) -> bool:
+        try:
+            return bool(json.loads((self.partial / IDENTITY_FILE).read_text(encoding="utf-8")) == self._identity)
+        except (OSError, ValueError):
+            return False
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep a second process from making the same directory at the same time."""
+        path = self.out.with_name(self.out.name + ".lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StaleError(f"{self.out}: another process is making it now; wait for it, or stop it") from error
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def _working(self) -> Iterator[Path]:

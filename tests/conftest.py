@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from asr_kd.cli.main import main
 from asr_kd.corpus.data_dir import Utterance, write_data_dir
 from asr_kd.frames.build import FeatureOptions
 from asr_kd.frames.fbank import FbankOptions
 from asr_kd.frames.store import FEATS_FILE, FrameIndex, FrameStore, write_meta
+from asr_kd.nets.acoustic_model import AcousticModel, ModelCard
+from asr_kd.nets.dnn import NetOptions
 from asr_kd.options import to_dict
 
 RATE = 8000
@@ -106,7 +109,16 @@ class Pipeline:
     def run(self) -> None:
         """Every stage, from audio to scores."""
         data, exp = self.tones / "data", self.exp
-        asr_kd("make-lang", data / "train", self.tones / "lexicon.txt", exp / "lang", "--num-states", 3, "--silence-states", 3)
+        asr_kd(
+            "make-lang",
+            data / "train",
+            self.tones / "lexicon.txt",
+            exp / "lang",
+            "--num-states",
+            3,
+            "--silence-states",
+            3,
+        )
         fbank = ("--sample-rate", RATE, "--cmvn", "utterance", "--cmvn-prior-frames", 20, *CONTEXT)
         asr_kd("make-fbank", *fbank, data / "train", exp / "frames/train")
         for split in ("dev", "test", "extra"):
@@ -170,5 +182,27 @@ def make_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., FrameS
         options = FeatureOptions(fbank=FbankOptions(num_mel_bins=dim), left_context=left, right_context=right)
         write_meta(path, index, features=to_dict(options) | {"prior": {}}, extra={})
         return FrameStore(path)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., AcousticModel]:
+    """An untrained model of a frame store's features, with weights large enough for decided outputs."""
+
+    def make(store: FrameStore, *, num_pdfs: int = 11, seed: int = 1, states: str = "states") -> AcousticModel:
+        card = ModelCard(
+            net=NetOptions(num_layers=1, hidden_dim=16),
+            input_dim=store.input_dim,
+            num_pdfs=num_pdfs,
+            features=store.meta["features"],
+            features_fingerprint=store.features_fingerprint,
+            states_fingerprint=states,
+        )
+        net = card.new_net(seed=seed)
+        with torch.no_grad():
+            net.layers[-1].weight *= 3
+        prior = torch.log_softmax(torch.linspace(-1, 1, num_pdfs), dim=0)
+        return AcousticModel(card, net.eval(), prior, fingerprint=f"model-{seed}")
 
     return make

@@ -57,13 +57,13 @@ class RecordLayout:
         top_BK, ids_BK = probs_BP.topk(self.top, dim=1)
         tail_mass_B = (1 - top_BK.sum(dim=1)).clamp_(min=0)
         rest_BP = probs_BP.scatter(1, ids_BK, 0.0)
-        if self.tail:
+        if self.tail and self.top < self.num_pdfs:
             # A frame whose tail has no mass draws anything but its top: the draws then weigh nothing.
             rest_BP += torch.finfo(torch.float32).tiny
             rest_BP.scatter_(1, ids_BK, 0.0)
             draws_BS = torch.multinomial(rest_BP, self.tail, replacement=True, generator=generator)
         else:
-            draws_BS = torch.empty(len(probs_BP), 0, dtype=torch.int64)
+            draws_BS = torch.zeros(len(probs_BP), self.tail, dtype=torch.int64)
         halves = torch.cat([top_BK, tail_mass_B[:, None]], dim=1).half().numpy()
         ids = torch.cat([ids_BK, draws_BS], dim=1).numpy().astype(self.id_type)
         return np.concatenate([_bytes(halves), _bytes(ids)], axis=1)
@@ -79,7 +79,9 @@ class RecordLayout:
         split = 2 * (self.top + 1)
         halves = records_BR[:, :split].contiguous().view(torch.float16).float()
         wide = self.id_type.itemsize == 4
-        raw = records_BR[:, split:].contiguous().view(torch.int32 if wide else torch.int16)
+        # A copy even of a single record, which counts as contiguous where its ids start at an odd place.
+        ids_BR = records_BR[:, split:].clone(memory_format=torch.contiguous_format)
+        raw = ids_BR.view(torch.int32 if wide else torch.int16)
         ids_BK = raw.long() if wide else raw.long() & 0xFFFF
         top_BK, tail_B1 = halves[:, : self.top], halves[:, self.top :]
         shares_BS = (tail_B1 / max(self.tail, 1)).expand(-1, self.tail)

@@ -61,10 +61,10 @@ def write_soft_targets(
         nj: threads; the draws depend on the seed and the frame alone, not on their number.
     """
     card = next(iter(members.values())).card
-    layout = RecordLayout(card.num_pdfs, min(options.top_k, card.num_pdfs), options.tail_samples)
+    top = min(options.top_k, card.num_pdfs)
+    layout = RecordLayout(card.num_pdfs, top, options.tail_samples if top < card.num_pdfs else 0)
     shape = (store.num_frames, card.num_pdfs if options.dense else layout.num_bytes)
-    kind = np.float16 if options.dense else np.uint8
-    out = np.lib.format.open_memmap(directory / TARGETS_FILE, mode="w+", dtype=kind, shape=shape)
+    kind = np.dtype(np.float16 if options.dense else np.uint8)
     models = list(members.values())
 
     def targets(frames: slice) -> np.ndarray:
@@ -75,11 +75,16 @@ def write_soft_targets(
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + frames.start)
         return layout.pack(probs_BP, generator)
 
-    with tqdm(total=store.num_frames, unit="frame", unit_scale=True, disable=None) as progress:
-        for frames, rows in threaded_map(targets, _chunks(store.num_frames), nj=nj):
-            out[frames] = rows
+    # Written in order and not mapped: on a full disk a mapped file kills the process, a write is an error.
+    with (
+        (directory / TARGETS_FILE).open("wb") as file,
+        tqdm(total=store.num_frames, unit="frame", unit_scale=True, disable=None) as progress,
+    ):
+        header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for _, rows in threaded_map(targets, _chunks(store.num_frames), nj=nj):
+            file.write(np.ascontiguousarray(rows).data)
             progress.update(len(rows))
-    out.flush()
     meta = {
         "frames": str(store.path),
         "index_fingerprint": store.index_fingerprint,
@@ -110,9 +115,11 @@ class SoftTargets:
         try:
             self.meta: dict[str, Any] = json.loads((path / META_FILE).read_text())
             self._rows = np.load(path / TARGETS_FILE, mmap_mode="c")
-        except (OSError, ValueError) as error:
+            self.layout = RecordLayout(self.meta["num_pdfs"], self.meta["top_k"], self.meta["tail_samples"])
+        except KeyError as error:
+            raise DataError(f"{path / META_FILE}: does not say {error}; make the soft targets anew") from error
+        except (OSError, ValueError, EOFError) as error:
             raise DataError(f"{path}: no soft targets there ({error}); run asr-kd make-soft-targets") from error
-        self.layout = RecordLayout(self.meta["num_pdfs"], self.meta["top_k"], self.meta["tail_samples"])
 
     @property
     def rows(self) -> Tensor:

@@ -1,7 +1,7 @@
 """Checkpoints from which an interrupted run carries on exactly: tensors in safetensors, the rest as JSON."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ class Progress:
     Args:
         epoch: epochs done.
         batch: batches done of the epoch under way.
-        sums: what the epoch under way has added up so far, by name.
+        gradient_shares: each loss's, at the start of the epoch under way.
     """
 
     epoch: int = 0
@@ -31,6 +31,7 @@ class Progress:
     best: float = float("inf")
     halvings: int = 0
     seconds: float = 0.0
+    gradient_shares: dict[str, float] = field(default_factory=dict)
 
 
 def save(
@@ -63,11 +64,12 @@ def load(
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            progress = Progress(**json.loads(file.metadata()["progress"]))
+            progress = Progress(**json.loads((file.metadata() or {})["progress"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise DataError(f"{path}: damaged ({error}); remove {directory} to start anew") from error
-    net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
+        net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
+    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).replace("\n", " ")
+        raise DataError(f"{path}: damaged ({reason}); remove {directory} to start anew") from error
     whole = optimizer.state_dict()
     whole["state"] = {}
     for name, value in tensors.items():

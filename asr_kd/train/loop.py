@@ -7,6 +7,7 @@ Legend: B frames of a batch, P pdfs.
 """
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,9 +78,10 @@ class Trainer:
         self._sums: dict[str, Tensor] = {}
         self._best: dict[str, Tensor] = {}
         self._saved = time.monotonic()
+        self._updating = False
 
     def run(self) -> dict[str, float]:
-        """Train to the end; returns the last epoch's metrics.
+        """Train to the end; returns the last epoch's metrics. The last checkpoint stays, until the model is saved.
 
         Raises:
             AsrKdError: the loss is no longer finite.
@@ -95,7 +97,6 @@ class Trainer:
         if self._best:
             self._net.load_state_dict(self._best)
         metrics.close()
-        (self._directory / checkpoint.CHECKPOINT_FILE).unlink(missing_ok=True)
         return last
 
     def _done(self) -> bool:
@@ -105,19 +106,17 @@ class Trainer:
 
     def _epoch(self) -> dict[str, float]:
         started = time.monotonic() - self._progress.seconds
-        shares: dict[str, float] = {}
         try:
             for batch in self._batches():
-                if self._progress.batch == 0:
-                    shares = self._gradient_shares(batch)
                 self._step(batch)
-                self._progress.batch += 1
                 if time.monotonic() - self._saved > self._options.checkpoint_seconds:
                     self._progress.seconds = time.monotonic() - started
                     self._save()
         except KeyboardInterrupt:
-            self._progress.seconds = time.monotonic() - started
-            self._save()
+            # Weights, sums and count that do not belong together are not worth saving: the checkpoint before stands.
+            if not self._updating:
+                self._progress.seconds = time.monotonic() - started
+                self._save()
             raise
         self._progress.epoch += 1
         self._progress.batch = 0
@@ -128,7 +127,9 @@ class Trainer:
             "learning_rate": self._optimizer.param_groups[0]["lr"],
             "seconds": round(time.monotonic() - started, 2),
         }
-        metrics |= {f"gradient_share_{name}": share for name, share in shares.items()}
+        metrics |= {f"gradient_share_{name}": share for name, share in self._progress.gradient_shares.items()}
+        self._check_finite(metrics["train_loss"], cross_entropy)
+        self._progress.gradient_shares = {}
         self._progress.seconds = 0.0
         self._sums = {}
         self._steer(cross_entropy)
@@ -150,10 +151,15 @@ class Trainer:
             logits_BP = self._net(batch.inputs_BW)
         logits_BP = logits_BP.float()
         losses = self._objective.losses(logits_BP, batch)
+        if self._progress.batch == 0:
+            self._progress.gradient_shares = _watched_shares(losses, logits_BP)
         self._optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
+        self._updating = True
         self._optimizer.step()
         self._add_up(losses, logits_BP.detach(), batch)
+        self._progress.batch += 1
+        self._updating = False
 
     def _add_up(self, losses: dict[str, Tensor], logits_BP: Tensor, batch: Batch) -> None:
         """Sums stay on the device; they are read once an epoch, so no step waits for them."""
@@ -169,16 +175,23 @@ class Trainer:
         frames = sums.pop("frames")
         correct, labelled = sums.pop("correct"), sums.pop("labelled")
         losses = {f"train_{name}": value / frames for name, value in sums.items()}
-        total = sum(losses.values())
-        if not total < float("inf"):
-            raise AsrKdError(
-                f"{self._directory}: the loss became {total} in epoch {self._progress.epoch}; "
-                "lower --learning-rate (or use --dtype fp32) and start again"
-            )
-        averages = {"epoch": float(self._progress.epoch), "frames": frames, "train_loss": total, **losses}
+        averages = {
+            "epoch": float(self._progress.epoch),
+            "frames": frames,
+            "train_loss": sum(losses.values()),
+            **losses,
+        }
         if labelled:
             averages["train_frame_accuracy"] = correct / labelled
         return averages
+
+    def _check_finite(self, *losses: float) -> None:
+        for loss in losses:
+            if not math.isfinite(loss):
+                raise AsrKdError(
+                    f"{self._directory}: the loss became {loss} in epoch {self._progress.epoch}; "
+                    "lower --learning-rate (or use --dtype fp32) and start again"
+                )
 
     def _set_learning_rate(self, step: int) -> None:
         o = self._options
@@ -200,22 +213,6 @@ class Trainer:
             self._net.load_state_dict(self._best)
         p.lr_factor, p.best, p.halvings = newbob.factor, newbob.best, newbob.halvings
 
-    def _gradient_shares(self, batch: Batch) -> dict[str, float]:
-        """How much each loss pulls, and a warning about one that does next to nothing."""
-        logits_BP = self._net(batch.inputs_BW).float().detach().requires_grad_()
-        losses = self._objective.losses(logits_BP, batch)
-        if len(losses) < 2:
-            return {}
-        shares = gradient_shares(losses, logits_BP)
-        for name, share in shares.items():
-            if share < SMALL_SHARE:
-                log.warning(
-                    "the %s loss is %.2g %% of the gradient: it hardly counts; raise its weight or leave it out",
-                    name,
-                    100 * share,
-                )
-        return shares
-
     def _save(self) -> None:
         sums = {f"sum.{name}": value for name, value in self._sums.items()}
         best = {f"best.{name}": value for name, value in self._best.items()}
@@ -231,3 +228,18 @@ class Trainer:
         self._sums = {k.removeprefix("sum."): v.to(device) for k, v in extra.items() if k.startswith("sum.")}
         self._best = {k.removeprefix("best."): v.to(device) for k, v in extra.items() if k.startswith("best.")}
         log.info("carrying on after %d epochs and %d steps", self._progress.epoch, self._progress.batch)
+
+
+def _watched_shares(losses: dict[str, Tensor], logits_BP: Tensor) -> dict[str, float]:
+    """How much each of several losses pulls, and a warning about one that does next to nothing."""
+    if len(losses) < 2:
+        return {}
+    shares = gradient_shares(losses, logits_BP)
+    for name, share in shares.items():
+        if share < SMALL_SHARE:
+            log.warning(
+                "the %s loss is %.2g %% of the gradient: it hardly counts; raise its weight or leave it out",
+                name,
+                100 * share,
+            )
+    return shares

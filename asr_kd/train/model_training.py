@@ -14,9 +14,10 @@ from torch import Tensor
 from asr_kd.errors import DataError, MismatchError
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.labels import Labels, log_prior, match_labels
-from asr_kd.nets.acoustic_model import AcousticModel, ModelCard
+from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel, ModelCard
 from asr_kd.nets.device import prepare
 from asr_kd.nets.dnn import NetOptions, num_parameters
+from asr_kd.train.checkpoint import CHECKPOINT_FILE
 from asr_kd.train.dev_set import DevSet
 from asr_kd.train.frame_set import FrameSet, store_names
 from asr_kd.train.loop import Trainer, TrainOptions, log
@@ -91,7 +92,7 @@ def train_model(
     start: AcousticModel | None = None,
     title: str = "",
 ) -> AcousticModel:
-    """Train a network and save it in ``directory``; carries on from a checkpoint found there.
+    """Train a network and save it in ``directory``; carries on from a checkpoint, or a whole model, found there.
 
     Args:
         make_objective: builds the criterion for the frames trained on.
@@ -100,6 +101,9 @@ def train_model(
         title: stands before the epoch in the progress bar.
     """
     device = prepare(options.device)
+    whole, under_way = directory / MODEL_FILE, directory / CHECKPOINT_FILE
+    if whole.exists() and not under_way.exists():
+        return AcousticModel.load(directory).to(device)
     frames = FrameSet(
         data.stores,
         [None if labels is None else labels.pdfs for labels in data.labels],
@@ -115,4 +119,5 @@ def train_model(
     Trainer(net, frames, make_objective(frames, device), dev, options, directory, title=title).run()
     model = AcousticModel(card, net.eval(), data.log_prior().to(device))
     model.save(directory)
+    under_way.unlink()
     return model

@@ -104,9 +104,7 @@ def test_a_prior_pulls_towards_the_training_corpus(data: Path, tmp_path: Path) -
     assert not np.allclose(pulled.padded, alone.padded, atol=0.1)
 
 
-def test_a_prior_of_other_features_is_refused(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_prior_of_other_features_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train = made(tmp_path / "train", "--num-mel-bins", 23, "--cmvn-prior-frames", 10, data)
     assert make_fbank("--cmvn-prior-frames", 10, "--prior", train.path, data, tmp_path / "out") == 1
     message = capsys.readouterr().err.splitlines()[-1]

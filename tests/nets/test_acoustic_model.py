@@ -110,4 +110,6 @@ def test_other_states_are_a_mismatch_that_names_both_sides() -> None:
 def test_an_ensembles_fingerprint_does_not_depend_on_the_order_of_its_members() -> None:
     one, two, three = (AcousticModel(model().card, model().net, torch.zeros(5), fingerprint=f) for f in "abc")
     assert models_fingerprint({Path("x"): one, Path("y"): two}) == models_fingerprint({Path("u"): two, Path("v"): one})
-    assert models_fingerprint({Path("x"): one, Path("y"): two}) != models_fingerprint({Path("x"): one, Path("y"): three})
+    assert models_fingerprint({Path("x"): one, Path("y"): two}) != models_fingerprint(
+        {Path("x"): one, Path("y"): three}
+    )

@@ -1,0 +1,154 @@
+"""The training loop learns, reports, warns and stops where the loss is no number."""
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+from training_problem import Problem, TwoLosses
+
+from asr_kd.errors import AsrKdError, UsageError
+from asr_kd.nets.dnn import DNN
+from asr_kd.train.frame_set import Batch
+from asr_kd.train.loop import TrainOptions
+from asr_kd.train.metrics import METRICS_FILE
+
+
+def metrics(directory: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (directory / METRICS_FILE).read_text().splitlines()]
+
+
+def test_training_learns_what_can_be_learnt(problem: Problem, tmp_path: Path) -> None:
+    longer = replace(problem, options=replace(problem.options, num_epochs=30))
+    longer.run(tmp_path)
+    rows = metrics(tmp_path)
+    assert rows[-1]["train_frame_accuracy"] > 0.9 > rows[0]["train_frame_accuracy"]
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"] / 2
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("schedule", ["cosine", "newbob"])
+def test_each_epoch_has_a_line_of_metrics(problem: Problem, tmp_path: Path, optimizer: str, schedule: str) -> None:
+    problem.with_options(optimizer=optimizer, schedule=schedule).run(tmp_path)
+    rows = metrics(tmp_path)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert all(row["frames"] == 150 for row in rows)
+    wanted = {"train_loss", "train_loss_hard", "train_frame_accuracy", "dev_frame_accuracy", "dev_cross_entropy"}
+    assert all(wanted | {"learning_rate", "seconds"} <= row.keys() for row in rows)
+
+
+def test_dev_metrics_are_those_of_the_weights(problem: Problem, tmp_path: Path) -> None:
+    net = problem.run(tmp_path)
+    store, labels = problem.dev._store, problem.dev._labels_N
+    with torch.no_grad():
+        logits = net.eval()(store.windows(slice(0, store.num_frames)))
+    last = metrics(tmp_path)[-1]
+    assert last["dev_frame_accuracy"] == pytest.approx(float((logits.argmax(1) == labels).double().mean()))
+    assert last["dev_cross_entropy"] == pytest.approx(float(functional.cross_entropy(logits, labels)), abs=1e-5)
+
+
+def test_frames_without_a_label_do_not_count_on_the_dev_set(problem: Problem) -> None:
+    net: DNN = problem.new_net()
+    labels = problem.dev._labels_N.numpy().astype(np.int32).copy()
+    labels[5:25] = -1
+    some = type(problem.dev)(problem.dev._store, labels, device=torch.device("cpu"))
+    store = problem.dev._store
+    with torch.no_grad():
+        logits = net.eval()(store.windows(slice(0, store.num_frames)))[labels >= 0]
+    expected = torch.from_numpy(labels[labels >= 0]).long()
+    accuracy, entropy = some.evaluate(net)
+    assert accuracy == pytest.approx(float((logits.argmax(1) == expected).double().mean()))
+    assert entropy == pytest.approx(float(functional.cross_entropy(logits, expected)), abs=1e-5)
+
+
+def test_newbob_keeps_the_best_weights(problem: Problem, tmp_path: Path) -> None:
+    steered = problem.with_options(schedule="newbob", optimizer="sgd", learning_rate=3.0, newbob_halvings=4)
+    steered = replace(steered, options=replace(steered.options, num_epochs=20))
+    net = steered.run(tmp_path)
+    rows = metrics(tmp_path)
+    best = min(row["dev_cross_entropy"] for row in rows)
+    assert steered.dev.evaluate(net)[1] == pytest.approx(best, abs=1e-5)
+    rates = [row["learning_rate"] for row in rows]
+    assert rates[0] == 3.0
+    assert all(later in (earlier, earlier / 2) for earlier, later in zip(rates, rates[1:], strict=False))
+    assert len(rows) < 20
+    assert rates[-1] == pytest.approx(3.0 / 2**3)
+
+
+def test_the_cosine_ends_at_its_final_part(problem: Problem, tmp_path: Path) -> None:
+    problem.with_options(final_learning_rate=0.1).run(tmp_path)
+    rates = [row["learning_rate"] for row in metrics(tmp_path)]
+    assert rates == sorted(rates, reverse=True)
+    assert 0.02 > rates[0] > rates[-1] > 0.002
+    assert rates[-1] < 0.003
+
+
+def test_the_seed_alone_decides_a_run(problem: Problem, tmp_path: Path) -> None:
+    asked = problem.with_options(dropout=0.3)
+    torch.manual_seed(1)
+    first = asked.run(tmp_path / "1").state_dict()
+    torch.manual_seed(2)
+    again = asked.run(tmp_path / "2").state_dict()
+    other = replace(asked, options=replace(asked.options, seed=2)).run(tmp_path / "3").state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["layers.0.weight"], other["layers.0.weight"])
+
+
+def test_each_losss_part_of_the_gradient_is_reported(problem: Problem, tmp_path: Path) -> None:
+    problem.run(tmp_path, TwoLosses(problem.frames.labels_N, 0.25))
+    for row in metrics(tmp_path):
+        assert row["gradient_share_much"] == pytest.approx(0.75)
+        assert row["gradient_share_little"] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(("part", "warns"), [(0.009, True), (0.011, False)])
+def test_a_loss_below_a_hundredth_of_the_gradient_is_warned_of(
+    problem: Problem, tmp_path: Path, caplog: pytest.LogCaptureFixture, part: float, warns: bool
+) -> None:
+    with caplog.at_level(logging.WARNING, "asr_kd"):
+        problem.run(tmp_path, TwoLosses(problem.frames.labels_N, part))
+    assert ("the little loss is 0.9 % of the gradient" in caplog.text) == warns
+    assert "the much loss" not in caplog.text
+
+
+class Wrong:
+    """A loss that is no number from a step on."""
+
+    def __init__(self, value: float, first: int) -> None:
+        self._value, self._left = value, first
+
+    def losses(self, logits_BP: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+        self._left -= 1
+        return {"soft": logits_BP.sum() * (self._value if self._left < 0 else 0.0)}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("first", [0, 7, 14])
+def test_a_loss_that_is_not_finite_is_an_error_that_says_what_to_do(
+    problem: Problem, tmp_path: Path, value: float, first: int
+) -> None:
+    with pytest.raises(AsrKdError, match=r"loss became (nan|inf|-inf) in epoch \d; lower --learning-rate") as error:
+        problem.run(tmp_path, Wrong(value, first))
+    assert f"epoch {first // 5 + 1}" in str(error.value)
+
+
+def test_weights_that_are_no_numbers_after_the_last_step_are_an_error(problem: Problem, tmp_path: Path) -> None:
+    """A finite loss whose gradient is not spoils the weights unseen: only the dev set then tells."""
+
+    class Spoilt:
+        def losses(self, logits_BP: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+            return {"hard": (logits_BP - logits_BP.detach()).abs().sqrt().sum()}
+
+    one_step = replace(problem, options=replace(problem.options, num_epochs=1, batch_size=150))
+    with pytest.raises(AsrKdError, match="lower --learning-rate"):
+        one_step.run(tmp_path, Spoilt())
+
+
+@pytest.mark.parametrize("wrong", [{"num_epochs": 0}, {"batch_size": 0}])
+def test_impossible_options_are_wrong_usage(wrong: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="--num-epochs and --batch-size"):
+        TrainOptions(**wrong)  # type: ignore[arg-type]

@@ -1,0 +1,59 @@
+"""The learning rate: half a cosine, or halved where the dev set no longer gains."""
+
+import math
+
+import pytest
+import torch
+
+from asr_kd.errors import UsageError
+from asr_kd.train.schedule import NewBob, OptimizerOptions, cosine_factor, make_optimizer
+
+
+def test_the_cosine_falls_from_one_to_the_final_part() -> None:
+    assert cosine_factor(0.0, 0.01) == 1.0
+    assert cosine_factor(0.5, 0.01) == pytest.approx((1 + 0.01) / 2)
+    assert cosine_factor(1.0, 0.01) == pytest.approx(0.01)
+    assert cosine_factor(1.7, 0.01) == pytest.approx(0.01)
+    factors = [cosine_factor(step / 50, 0.2) for step in range(51)]
+    assert factors == sorted(factors, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("entropies", "improved", "factor", "halvings"),
+    [
+        ([2.0, 1.9, 1.5], [True, True, True], 1.0, 0),
+        ([2.0, 1.99], [True, True], 0.5, 1),
+        ([2.0, 2.5], [True, False], 0.5, 1),
+        ([2.0, 2.5, 1.99, 1.5], [True, False, True, True], 0.25, 2),
+        ([2.0, 2.0, 2.0], [True, False, False], 0.25, 2),
+    ],
+)
+def test_newbob_halves_after_an_epoch_without_enough_gain(
+    entropies: list[float], improved: list[bool], factor: float, halvings: int
+) -> None:
+    options = OptimizerOptions(newbob_threshold=0.01)
+    newbob = NewBob()
+    assert [newbob.update(entropy, options) for entropy in entropies] == improved
+    assert (newbob.factor, newbob.halvings, newbob.best) == (factor, halvings, min(entropies))
+
+
+def test_newbob_starts_with_the_first_epoch_as_its_best() -> None:
+    assert NewBob().best == math.inf
+    assert NewBob().update(5.0, OptimizerOptions())
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_the_optimiser_is_the_one_asked_for(optimizer: str) -> None:
+    weight = torch.nn.Parameter(torch.tensor([1.0]))
+    made = make_optimizer([weight], OptimizerOptions(optimizer=optimizer, learning_rate=0.1, weight_decay=0.0))
+    weight.grad = torch.tensor([2.0])
+    made.step()
+    # Adam's first step is the learning rate, that of SGD with Nesterov momentum (1 + momentum) times the gradient.
+    expected = 1 - 0.1 if optimizer == "adam" else 1 - 0.1 * 2 * 1.9
+    assert float(weight.detach()) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [{"learning_rate": 0.0}, {"learning_rate": -1.0}])
+def test_impossible_options_are_wrong_usage(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="--learning-rate"):
+        OptimizerOptions(**wrong)  # type: ignore[arg-type]
