@@ -22,13 +22,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from asr_kd import __version__
+from asr_kd import __version__, shortcut
 from asr_kd.errors import DataError, StaleError
 from asr_kd.options import deciding, to_dict
+from asr_kd.shortcut import RUN_FILE
 
 log = logging.getLogger("asr_kd")
 
-RUN_FILE = "run.json"
 CONFIG_FILE = "config.json"
 LOG_FILE = "log"
 IDENTITY_FILE = "identity.json"
@@ -50,6 +50,7 @@ class Stage:
         self.partial = out.with_name(out.name + ".partial")
         self._options = options
         self._identity = {"command": command, "options": deciding(options), "inputs": dict(inputs)}
+        self._shortcut = shortcut.record(sys.argv[1:])
 
     def finished(self) -> bool:
         """Whether the directory is there and was made just so.
@@ -145,6 +146,7 @@ class Stage:
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
             "seconds": round(time.time() - started, 2),
             "checksums": checksums(self.partial),
+            shortcut.KEY: self._shortcut,
         }
         write_json(self.partial / RUN_FILE, run)
         self.partial.rename(self.out)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from asr_kd import __version__
+from asr_kd import __version__, shortcut
 from asr_kd.errors import AsrKdError, UsageError
 from asr_kd.options import parse
 
@@ -40,6 +40,8 @@ COMMANDS: dict[str, str] = {
     "recognize": "recognise audio files with a bundle",
 }
 
+ALWAYS_PRINT = ("score",)  # what they print is wanted even when there is nothing to do
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 1 (failed), 2 (wrong usage) or 130 (interrupted)."""
@@ -63,6 +65,9 @@ def _run(name: str, argv: list[str]) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"{name}: %(message)s")
     logging.captureWarnings(True)
     signal.signal(signal.SIGTERM, _terminate)
+    if name not in ALWAYS_PRINT and shortcut.is_done([name, *argv]):
+        logging.getLogger(__name__).info("%s: done already", argv[-1])
+        return 0
     try:
         module = importlib.import_module(f"asr_kd.cli.{name.replace('-', '_')}")
         module.run(parse(module.Options, argv, command=name, description=module.__doc__ or ""))

@@ -34,10 +34,9 @@ def run(options: Options) -> None:
     prior = None
     if options.prior is not None:
         store = FrameStore(options.prior)
-        if store.meta["features"]["fbank"] != to_dict(options.features.fbank):
-            raise MismatchError(
-                f"--prior {options.prior} holds other filter banks than those asked for: {store.meta['features']['fbank']}"
-            )
+        theirs = store.meta["features"]["fbank"]
+        if theirs != to_dict(options.features.fbank):
+            raise MismatchError(f"--prior {options.prior} holds other filter banks than those asked for: {theirs}")
         prior = Moments.from_dict(store.meta["features"]["prior"])
         inputs["prior"] = fingerprint(options.prior)
     stage = Stage(options.out, command="make-fbank", options=options, inputs=inputs)

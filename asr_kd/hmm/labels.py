@@ -52,8 +52,13 @@ class Labels:
         try:
             meta = json.loads((path / META_FILE).read_text())
             pdfs = np.load(path / PDFS_FILE)
-        except (OSError, ValueError) as error:
+            num_pdfs = int(meta["num_pdfs"])
+        except KeyError as error:
+            raise DataError(f"{path / META_FILE}: does not say {error}; run asr-kd align again") from error
+        except (OSError, ValueError, EOFError) as error:
             raise DataError(f"{path}: no labels there ({error}); make them with asr-kd align") from error
+        if pdfs.dtype != np.int32 or pdfs.ndim != 1 or not (pdfs < num_pdfs).all():
+            raise DataError(f"{path / PDFS_FILE}: not a list of ids below {num_pdfs}; run asr-kd align again")
         return Labels(path, pdfs, meta)
 
 
@@ -90,6 +95,7 @@ def match_labels(stores: Sequence[FrameStore], labels: Sequence[Labels]) -> list
     """The labels of each frame store, found by fingerprint; None for a store without labels.
 
     Raises:
+        DataError: not as many labels as frames.
         MismatchError: labels that belong to none of the stores, or of different state inventories.
     """
     for given in labels:
@@ -104,7 +110,11 @@ def match_labels(stores: Sequence[FrameStore], labels: Sequence[Labels]) -> list
                 f"which none of {', '.join(str(store.path) for store in stores)} holds; run asr-kd align again"
             )
     by_index = {given.meta["index_fingerprint"]: given for given in labels}
-    return [by_index.get(store.index_fingerprint) for store in stores]
+    found = [by_index.get(store.index_fingerprint) for store in stores]
+    for store, own in zip(stores, found, strict=True):
+        if own is not None and len(own.pdfs) != store.num_frames:
+            raise DataError(f"{own.path}: {len(own.pdfs)} labels for {store.num_frames} frames; run asr-kd align again")
+    return found
 
 
 def log_prior(labels: Sequence[np.ndarray], num_pdfs: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from asr_kd.nets.device import prepare
 from asr_kd.nets.dnn import NetOptions, num_parameters
 from asr_kd.train.checkpoint import CHECKPOINT_FILE
 from asr_kd.train.dev_set import DevSet
-from asr_kd.train.frame_set import FrameSet, store_names
+from asr_kd.train.frame_set import FrameSet, check_same_features, store_names
 from asr_kd.train.loop import Trainer, TrainOptions, log
 from asr_kd.train.objective import Objective
 
@@ -43,10 +43,11 @@ class TrainingData:
 
         Raises:
             DataError: something is missing, damaged, or without a single label.
-            MismatchError: labels of other frames or states.
+            MismatchError: labels of other frames or states, or frame stores of different features.
         """
         stores = [FrameStore(path) for path in frames]
         dev_store = FrameStore(dev_frames)
+        check_same_features([*stores, dev_store])
         given = [Labels.load(path) for path in labels]
         matched = match_labels([dev_store, *stores], [Labels.load(dev_labels), *given])
         dev = matched[0]
@@ -99,11 +100,17 @@ def train_model(
         use_unlabelled: whether frames without a label are trained on.
         start: a model of the same shape to start from, instead of random weights.
         title: stands before the epoch in the progress bar.
+
+    Raises:
+        MismatchError: a store without labels, where frames without a label are not trained on.
     """
     device = prepare(options.device)
     whole, under_way = directory / MODEL_FILE, directory / CHECKPOINT_FILE
     if whole.exists() and not under_way.exists():
         return AcousticModel.load(directory).to(device)
+    for store, labels in zip(data.stores, data.labels, strict=True):
+        if labels is None and not use_unlabelled:
+            raise MismatchError(f"{store.path}: none of the labels given are of these frames; run asr-kd align on them")
     frames = FrameSet(
         data.stores,
         [None if labels is None else labels.pdfs for labels in data.labels],

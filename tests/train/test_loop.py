@@ -1,5 +1,6 @@
 """The training loop learns, reports, warns and stops where the loss is no number."""
 
+import itertools
 import json
 import logging
 from dataclasses import replace
@@ -74,7 +75,7 @@ def test_newbob_keeps_the_best_weights(problem: Problem, tmp_path: Path) -> None
     assert steered.dev.evaluate(net)[1] == pytest.approx(best, abs=1e-5)
     rates = [row["learning_rate"] for row in rows]
     assert rates[0] == 3.0
-    assert all(later in (earlier, earlier / 2) for earlier, later in zip(rates, rates[1:], strict=False))
+    assert all(later in (earlier, earlier / 2) for earlier, later in itertools.pairwise(rates))
     assert len(rows) < 20
     assert rates[-1] == pytest.approx(3.0 / 2**3)
 
