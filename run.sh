@@ -170,6 +170,10 @@ if at_stage 11 "score and report"; then
   asr-kd score --recipe "$recipe" --protocol "$protocol" "${experiments[@]}" "$results_dir/score"
   cmp -s "$results_dir/score/results.json" "$results_dir/results.json" ||
     cp "$results_dir/score/results.json" "$results_dir/results.json"
-  shopt -s nullglob
-  asr-kd report "$exp_dir"/results.json "$exp_dir"/*/results.json "$report"
+  all_results=()
+  for found in "$exp_dir" "$exp_dir"/*/; do
+    found=${found%/}/results.json
+    [[ ! -f $found || $found == */score/results.json ]] || all_results+=("$found")
+  done
+  asr-kd report "${all_results[@]}" "$report"
 fi

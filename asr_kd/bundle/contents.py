@@ -12,13 +12,14 @@ from typing import Any
 from asr_kd import __version__
 from asr_kd.decode.graph import ABOUT_FILE, GRAPH_FILE, WORDS_FILE, DecodingGraph
 from asr_kd.errors import DataError, MismatchError
-from asr_kd.hmm.states import STATES_FILE
+from asr_kd.hmm.states import STATES_FILE, StateInventory
 from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel
 from asr_kd.stage import checksums, file_sha256, write_json
 
 BUNDLE_FILE = "bundle.json"
 LEXICON_FILE = "lexicon.txt"
 FORMAT = 1
+NEEDED = (MODEL_FILE, LEXICON_FILE, STATES_FILE, GRAPH_FILE, WORDS_FILE, ABOUT_FILE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +41,14 @@ def write_bundle(out: Path, *, model: Path, lang: Path, graph: Path, settings: R
         graph: from ``asr-kd make-graph``.
 
     Raises:
-        MismatchError: model and graph are of different states.
+        MismatchError: model, graph and lexicon are of different states.
     """
     acoustic = AcousticModel.load(model)
-    states = DecodingGraph.load(graph).states_fingerprint
-    if acoustic.card.states_fingerprint != states:
-        raise MismatchError(
-            f"{model} predicts the states {acoustic.card.states_fingerprint}, {graph} was made for {states}"
-        )
+    predicted = acoustic.card.states_fingerprint
+    made_for = {graph: DecodingGraph.load(graph).states_fingerprint, lang: StateInventory.load(lang).fingerprint}
+    for path, states in made_for.items():
+        if predicted != states:
+            raise MismatchError(f"{model} predicts the states {predicted}, {path} was made for the states {states}")
     sources = [model / MODEL_FILE, lang / LEXICON_FILE, lang / STATES_FILE]
     sources += [graph / name for name in (GRAPH_FILE, WORDS_FILE, ABOUT_FILE)]
     for source in sources:
@@ -76,6 +77,8 @@ def read_bundle(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not a bundle ({error}); make one with asr-kd make-bundle") from error
     if about.get("format") != FORMAT:
         raise DataError(f"{path}: bundle format {about.get('format')}, this program reads {FORMAT}; update asr_kd")
+    if unchecked := [name for name in NEEDED if name not in expected]:
+        raise DataError(f"{path / BUNDLE_FILE}: has no checksum of {', '.join(unchecked)}; copy the bundle anew")
     for name, checksum in expected.items():
         file = path / name
         if not file.is_file():

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr_kd.bundle.contents import RecognitionSettings, read_bundle
+from asr_kd.bundle.contents import BUNDLE_FILE, RecognitionSettings, read_bundle
 from asr_kd.corpus.audio import Channel, read_audio_file
 from asr_kd.decode.graph import DecodingGraph
 from asr_kd.decode.search import Hypothesis, search
 from asr_kd.errors import DataError
-from asr_kd.frames.cmvn import Moments, normalize
+from asr_kd.frames.cmvn import CmvnOptions, Moments, normalize
 from asr_kd.frames.fbank import Fbank, FbankOptions
 from asr_kd.frames.store import gather_windows
 from asr_kd.nets.acoustic_model import AcousticModel
@@ -38,15 +38,18 @@ class Recognizer:
     def __init__(self, path: Path | str) -> None:
         path = Path(path)
         about = read_bundle(path)
-        features = about["features"]
         self._model = AcousticModel.load(path)
         self._graph = DecodingGraph.load(path)
-        self._settings = RecognitionSettings(**about["recognition"])
-        self._options = FbankOptions(**features["fbank"])
+        try:
+            features = about["features"]
+            self._settings = RecognitionSettings(**about["recognition"])
+            self._options = FbankOptions(**features["fbank"])
+            self._cmvn = CmvnOptions(**features["cmvn"])
+            self._prior = Moments.from_dict(features["prior"])
+            self._left, self._right = int(features["left_context"]), int(features["right_context"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path / BUNDLE_FILE}: incomplete or of another program ({error})") from error
         self._fbank = Fbank(self._options)
-        self._cmvn = features["cmvn"]
-        self._prior = Moments.from_dict(features["prior"])
-        self._left, self._right = int(features["left_context"]), int(features["right_context"])
 
     def recognize(self, audio: Path | str, *, channel: Channel = "refuse") -> Hypothesis:
         """The best words of one audio file.
@@ -78,8 +81,8 @@ class Recognizer:
         feats = self._fbank([samples])[0].numpy()
         if not len(feats):
             raise DataError(f"{audio}: shorter than one frame of {self._options.frame_length_ms} ms")
-        if self._cmvn["cmvn"] != "none":
-            normalize(feats, Moments.of(feats), self._prior, self._cmvn["cmvn_prior_frames"])
+        if self._cmvn.cmvn != "none":
+            normalize(feats, Moments.of(feats), self._prior, self._cmvn.cmvn_prior_frames)
         padded = torch.from_numpy(np.pad(feats, ((self._left, self._right), (0, 0)), mode="edge"))
         windows = gather_windows(padded, torch.arange(len(feats)), self._left + 1 + self._right)
         logp = self._model.log_posteriors(windows) - self._model.log_prior

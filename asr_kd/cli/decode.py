@@ -20,6 +20,7 @@ from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.options import group, option
 from asr_kd.score.wer import align_words, count_words
 from asr_kd.stage import Stage, digest, fingerprint, read_run, write_json, write_text
+from asr_kd.train.frame_set import check_same_features
 
 log = logging.getLogger(__name__)
 
@@ -48,25 +49,23 @@ def run(options: Options) -> None:
         return
     device = prepare(options.device)
     graph = DecodingGraph.load(options.graph)
-    test = FrameStore(options.test_frames)
+    dev, test = FrameStore(options.dev_frames), FrameStore(options.test_frames)
+    check_same_features([test, dev])
     models = load_models(options.models, test, device, options.device.dtype)
-    states = next(iter(models.values())).card.states_fingerprint
-    if states != graph.states_fingerprint:
-        raise MismatchError(
-            f"{options.graph} was made for the states {graph.states_fingerprint}, {options.models[0]} predicts "
-            f"{states}: make the graph from the lang directory the model was trained on"
-        )
+    (labels,) = match_labels([test], [Labels.load(options.test_labels)])
+    assert labels is not None
+    _check_states(options, next(iter(models.values())).card.states_fingerprint, graph, labels)
     scorer = Scorer(list(models.values()), device, options.nj)
     decoder = Decoder(graph, options.search, options.nj)
     with stage.writing() as partial:
-        tuned = _tune(scorer, decoder, options)
+        tuned = _tune(scorer, decoder, dev, options)
         log.info(
             "dev WER %.2f %% at acoustic scale %g, insertion penalty %g",
             100 * tuned.error,
             tuned.acoustic_scale,
             tuned.insertion_penalty,
         )
-        rtf = _recognise_test(partial, test, scorer, decoder, tuned, options)
+        rtf = _recognise_test(partial, test, labels, scorer, decoder, tuned, options)
         system = {
             "name": options.name,
             "seed": read_run(options.models[0]).get("seed") or 0,
@@ -94,8 +93,20 @@ def _inputs(options: Options) -> dict[str, str]:
     }
 
 
-def _tune(scorer: Scorer, decoder: Decoder, options: Options) -> Tuned:
-    store = FrameStore(options.dev_frames)
+def _check_states(options: Options, states: str, graph: DecodingGraph, labels: Labels) -> None:
+    if states != graph.states_fingerprint:
+        raise MismatchError(
+            f"{options.graph} was made for the states {graph.states_fingerprint}, {options.models[0]} predicts "
+            f"{states}: make the graph from the lang directory the model was trained on"
+        )
+    if states != labels.states_fingerprint:
+        raise MismatchError(
+            f"{labels.path} holds the states {labels.states_fingerprint}, {options.models[0]} predicts {states}: "
+            "label the test set with the lang directory the model was trained on"
+        )
+
+
+def _tune(scorer: Scorer, decoder: Decoder, store: FrameStore, options: Options) -> Tuned:
     reference = _references(options.dev_data, store)
     scores = [(utterance, logp) for utterance, logp in scorer.log_likelihoods(store) if utterance in reference]
     scaled = tqdm(desc="tune", unit="point", disable=None, leave=False)
@@ -110,11 +121,9 @@ def _tune(scorer: Scorer, decoder: Decoder, options: Options) -> Tuned:
 
 
 def _recognise_test(
-    out: Path, store: FrameStore, scorer: Scorer, decoder: Decoder, tuned: Tuned, options: Options
+    out: Path, store: FrameStore, labels: Labels, scorer: Scorer, decoder: Decoder, tuned: Tuned, options: Options
 ) -> float:
     """Write hypotheses, references and frame scores; returns processor time over the audio's duration."""
-    labels = match_labels([store], [Labels.load(options.test_labels)])[0]
-    assert labels is not None
     reference = _references(options.test_data, store)
     frames = FrameScores()
     started = processor_seconds()

@@ -7,7 +7,7 @@ import torch
 
 from asr_kd.cli.train import training_inputs
 from asr_kd.distill.hinton import DistillObjective, DistillWeights, LiveTeacher, StoredTeacher
-from asr_kd.errors import UsageError
+from asr_kd.errors import MismatchError, UsageError
 from asr_kd.hmm.posteriors import load_models
 from asr_kd.nets.acoustic_model import AcousticModel, models_fingerprint
 from asr_kd.nets.dnn import NetOptions
@@ -52,6 +52,7 @@ def run(options: Options) -> None:
         return
     data = TrainingData.load(options.frames, options.labels, options.dev_frames, options.dev_labels)
     stored = _stored_targets(options, data) if options.soft_targets else []
+    live = [] if stored else _live_teachers(options, data)
 
     def objective(frames: FrameSet, device: torch.device) -> DistillObjective:
         teacher: StoredTeacher | LiveTeacher
@@ -59,8 +60,8 @@ def run(options: Options) -> None:
             teacher = StoredTeacher(TargetReader(stored, device))
         else:
             assert options.temperature is not None
-            members = load_models(options.teachers, data.stores[0], device, options.train.device.dtype)
-            teacher = LiveTeacher(list(members.values()), temperature=options.temperature, mean=options.mean)
+            members = [member.to(device, options.train.device.dtype) for member in live]
+            teacher = LiveTeacher(members, temperature=options.temperature, mean=options.mean)
         return DistillObjective(teacher, frames.labels_N, options.weights)
 
     with stage.resuming() as partial:
@@ -74,6 +75,8 @@ def _check(options: Options) -> None:
         raise UsageError("asr-kd distill: stored soft targets carry their temperature; leave --temperature out")
     if not options.soft_targets and options.temperature is None:
         raise UsageError("asr-kd distill: live teachers need --temperature")
+    if options.temperature is not None and not options.temperature > 0:
+        raise UsageError(f"asr-kd distill: --temperature must be above 0, got {options.temperature}")
     if options.soft_targets and len(options.soft_targets) != len(options.frames):
         raise UsageError(
             f"asr-kd distill: {len(options.frames)} frame stores but {len(options.soft_targets)} --soft-targets; "
@@ -89,3 +92,15 @@ def _stored_targets(options: Options, data: TrainingData) -> list[SoftTargets]:
     for targets, store in zip(stored, data.stores, strict=True):
         targets.check(store, states_fingerprint=data.dev_labels.states_fingerprint, members_fingerprint=ensemble)
     return stored
+
+
+def _live_teachers(options: Options, data: TrainingData) -> list[AcousticModel]:
+    """The members of the ensemble, checked against the frames and the labels' states."""
+    members = load_models(options.teachers, data.stores[0], torch.device("cpu"))
+    for path, member in members.items():
+        if member.card.states_fingerprint != data.dev_labels.states_fingerprint:
+            raise MismatchError(
+                f"{path} predicts the states {member.card.states_fingerprint}, {data.dev_labels.path} holds the states "
+                f"{data.dev_labels.states_fingerprint}: teachers and labels must share one state inventory"
+            )
+    return list(members.values())

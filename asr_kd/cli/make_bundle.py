@@ -7,9 +7,9 @@ from pathlib import Path
 
 from asr_kd.bundle.contents import RecognitionSettings, write_bundle
 from asr_kd.decode.recognition import SearchOptions
-from asr_kd.errors import UsageError
+from asr_kd.errors import MismatchError, UsageError
 from asr_kd.options import group, option
-from asr_kd.stage import Stage, fingerprint
+from asr_kd.stage import Stage, digest, fingerprint, read_run
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,11 @@ def run(options: Options) -> None:
 def _settings(options: Options) -> RecognitionSettings:
     scale, penalty = options.acoustic_scale, options.insertion_penalty
     if options.decoded is not None:
+        decoded_with = read_run(options.decoded)["identity"]["inputs"].get("models")
+        if decoded_with != digest([fingerprint(options.model)]):
+            raise MismatchError(
+                f"--decoded {options.decoded}: not the results of {options.model}, so its tuning does not hold for it"
+            )
         tuned = json.loads((options.decoded / "system.json").read_text(encoding="utf-8"))
         scale, penalty = float(tuned["acoustic_scale"]), float(tuned["insertion_penalty"])
     assert scale is not None

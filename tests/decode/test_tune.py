@@ -1,0 +1,82 @@
+"""Tuning finds the best point of its grid and asks for no point twice."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr_kd.decode.tune import PATIENCE, TuneOptions, tune
+from asr_kd.errors import UsageError
+
+grids = st.builds(
+    lambda scales, penalties: TuneOptions(acoustic_scales=tuple(scales), insertion_penalties=tuple(penalties)),
+    st.lists(st.sampled_from([0.05, 0.07, 0.1, 0.2, 0.4, 0.8]), min_size=1, unique=True),
+    st.lists(st.integers(-5, 5).map(float), min_size=1, unique=True),
+)
+
+
+def points(options: TuneOptions) -> list[tuple[float, float]]:
+    return [(scale, penalty) for scale in options.acoustic_scales for penalty in options.insertion_penalties]
+
+
+def near(values: tuple[float, ...], value: float) -> list[float]:
+    """The values within the walk's patience."""
+    ordered = sorted(values)
+    place = ordered.index(value)
+    return ordered[max(place - PATIENCE, 0) : place + PATIENCE + 1]
+
+
+@given(options=grids, scale=st.floats(0, 1), penalty=st.floats(-5, 5), weight=st.floats(0.1, 10))
+@settings(max_examples=60, deadline=None)
+def test_it_finds_the_least_of_a_convex_error(
+    options: TuneOptions, scale: float, penalty: float, weight: float
+) -> None:
+    def error(at_scale: float, at_penalty: float) -> float:
+        return abs(at_scale - scale) + weight * (at_penalty - penalty) ** 2
+
+    tuned = tune(error, options)
+    assert tuned.error == error(tuned.acoustic_scale, tuned.insertion_penalty)
+    assert tuned.error == min(error(*point) for point in points(options))
+
+
+@given(options=grids, seed=st.integers(0, 999))
+@settings(max_examples=60, deadline=None)
+def test_no_point_is_asked_for_twice_and_no_point_nearby_is_better(options: TuneOptions, seed: int) -> None:
+    asked: Counter[tuple[float, float]] = Counter()
+
+    def error(scale: float, penalty: float) -> float:
+        asked[scale, penalty] += 1
+        return hash((seed, scale, penalty)) % 10_007 / 10_007
+
+    tuned = tune(error, options)
+    assert set(asked) <= set(points(options))
+    assert set(asked.values()) == {1}
+    assert tuned.error == error(tuned.acoustic_scale, tuned.insertion_penalty)
+    for scale in near(options.acoustic_scales, tuned.acoustic_scale):
+        assert tuned.error <= error(scale, tuned.insertion_penalty)
+    for penalty in near(options.insertion_penalties, tuned.insertion_penalty):
+        assert tuned.error <= error(tuned.acoustic_scale, penalty)
+
+
+def test_of_penalties_that_are_equally_good_the_smallest_is_taken() -> None:
+    options = TuneOptions(acoustic_scales=(0.1, 0.2), insertion_penalties=(-3.0, -1.0, 2.0, 6.0))
+    assert tune(lambda scale, penalty: 0.1, options).insertion_penalty == -1.0
+
+
+def test_a_single_point_is_taken_as_it_is() -> None:
+    tuned = tune(lambda scale, penalty: 0.3, TuneOptions(acoustic_scales=(0.7,), insertion_penalties=(2.0,)))
+    assert (tuned.acoustic_scale, tuned.insertion_penalty, tuned.error) == (0.7, 2.0, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"acoustic_scales": ()}, "at least one value"),
+        ({"insertion_penalties": ()}, "at least one value"),
+        ({"acoustic_scales": (0.1, 0.0)}, "--acoustic-scales must be above 0"),
+    ],
+)
+def test_impossible_grids_are_wrong_usage(wrong: dict[str, tuple[float, ...]], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        TuneOptions(**wrong)
