@@ -2,7 +2,7 @@
 # From audio and transcripts to the table of baseline, ensemble and distilled models.
 #
 #   ./run.sh [--recipe NAME] [--stage N] [--stop-stage N] [--nj N] [--device cpu|cuda]
-#            [--exp-dir DIR] [--data-dir DIR] [option of the recipe ...]
+#            [--exp-dir DIR] [--data-dir DIR] [--conf-dir DIR] [option of the recipe ...]
 #
 # A stage that is done is a no-op; one that was interrupted carries on where it stopped.
 # recipes/<name>/recipe.sh holds what differs from corpus to corpus, recipes/<name>/conf the settings.
@@ -14,7 +14,7 @@ source local/options.sh
 source local/jobs.sh
 
 if [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; then
-  sed -n '2,9p' run.sh | sed 's/^# \{0,1\}//'
+  sed -n '2,8p' run.sh | sed 's/^# \{0,1\}//'
   echo "recipes: $(cd recipes && echo *)"
   exit 0
 fi
@@ -36,18 +36,20 @@ nj=$(nproc)
 device=cpu
 exp_dir=recipes/$recipe/exp
 data_dir=recipes/$recipe/data
+conf_dir=recipes/$recipe/conf
 report=recipes/$recipe/RESULTS.md
 recipe_options=()
 # shellcheck source=recipes/digits/recipe.sh
 source "recipes/$recipe/recipe.sh"
-parse_options recipe stage stop_stage nj device exp_dir data_dir "${recipe_options[@]}" -- "$@"
+parse_options recipe stage stop_stage nj device exp_dir data_dir conf_dir "${recipe_options[@]}" -- "$@"
 [[ $exp_dir == "recipes/$recipe/exp" ]] || report=$exp_dir/RESULTS.md
 # The default protocol's results lie in exp itself, another's in a folder of its name.
-protocol_dir=$protocol
-[[ $protocol != "$default_protocol" ]] || protocol_dir=.
+results_dir=$exp_dir
+[[ $protocol == "$default_protocol" ]] || results_dir=$exp_dir/$protocol
+protocol_data=$data_dir${protocol:+/$protocol}
 use_protocol
 
-conf=recipes/$recipe/conf
+conf=$conf_dir
 read -ra seeds_of_members <<<"$member_seeds"
 read -ra seeds_of_students <<<"$student_seeds"
 read -ra student_kinds <<<"$students"
@@ -154,17 +156,16 @@ decode() {
     -- "$exp/graph" "$@" "$exp/decode/$dir"
 }
 
-results_dir=$exp_dir/$protocol_dir
 experiments=()
 if ((${#all_folds[@]})); then
   for fold in "${all_folds[@]}"; do
     echo "==== fold $fold of ${#all_folds[@]}" >&2
-    run_fold "$data_dir/$protocol_dir/$fold" "$results_dir/$fold" "$fold"
+    run_fold "$protocol_data/$fold" "$results_dir/$fold" "$fold"
     experiments+=("$results_dir/$fold")
   done
 else
-  run_fold "$data_dir" "$exp_dir" ""
-  experiments+=("$exp_dir")
+  run_fold "$protocol_data" "$results_dir" ""
+  experiments+=("$results_dir")
 fi
 if at_stage 11 "score and report"; then
   asr-kd score --recipe "$recipe" --protocol "$protocol" "${experiments[@]}" "$results_dir/score"

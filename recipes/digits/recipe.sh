@@ -15,5 +15,5 @@ recipe_options=(member_seeds student_seeds)
 use_protocol() { :; }
 
 prepare_data() {
-  recipes/digits/local/prepare_data.sh "$1" --nj "${nj:?}"
+  recipes/digits/local/prepare_data.sh "$1" --config "${conf:?}/corpus.conf" --nj "${nj:?}"
 }

@@ -27,7 +27,7 @@ use_protocol() {
 
 prepare_data() {
   local data=$1 fold=$2
-  local options=(--protocol "$protocol")
+  local options=(--config "${conf:?}/corpus.conf" --protocol "$protocol")
   [[ -z $fold ]] || options+=(--fold "$fold")
   recipes/fsdd/local/prepare_data.sh "$data" "${options[@]}"
 }

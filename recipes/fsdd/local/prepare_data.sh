@@ -17,7 +17,7 @@ shift
 if [[ -n ${ASR_KD_CORPORA:-} && -d $ASR_KD_CORPORA/fsdd ]]; then
   corpus=$ASR_KD_CORPORA/fsdd
 else
-  corpus=$(dirname "$data_dir")/download/fsdd
+  corpus=$recipe/download/fsdd
   if [[ ! -d $corpus ]]; then
     mkdir -p "$(dirname "$corpus")"
     rm -rf "$corpus.partial"
