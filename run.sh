@@ -85,7 +85,7 @@ run_fold() {
     done
   fi
   if at_stage 3 "alignment model by a flat start"; then
-    asr-kd flat-start --config "$conf/flat_start.conf" --device "$device" --nj "$nj" --num-threads "$nj" \
+    asr-kd flat-start --config "$conf/flat_start.conf" --device "$device" --nj "$nj" \
       "$data/train" "$exp/lang" "$exp/frames/train" "$exp/mono"
   fi
   if at_stage 5 "labels by forced alignment"; then
