@@ -94,8 +94,6 @@ class Trainer:
             last = self._epoch()
             metrics.write(last)
             self._save()
-        if self._best:
-            self._net.load_state_dict(self._best)
         metrics.close()
         return last
 

@@ -46,7 +46,6 @@ def test_a_sparse_store_trains_nearly_the_same_student(pipeline: Pipeline, tmp_p
     assert distill(pipeline, tmp_path / "sparse", "--soft-targets", tmp_path / "soft") == 0
     assert distill(pipeline, tmp_path / "dense", "--soft-targets", exp / "soft/train") == 0
     (sparse_row,), (dense_row,) = metrics(tmp_path / "sparse"), metrics(tmp_path / "dense")
-    print("ROW", sparse_row, dense_row)
     assert sparse_row["dev_cross_entropy"] == pytest.approx(dense_row["dev_cross_entropy"], abs=0.1)
 
 

@@ -124,6 +124,12 @@ class Cut:
 
     def __exit__(self, *_: object) -> None:
         sys.settrace(self._before)
+        # An interruption on the way out of autocast leaves it entered, with its casts of old weights kept. Programs
+        # end then; this one goes on.
+        torch.autocast_increment_nesting()
+        while torch.autocast_decrement_nesting() > 0:
+            pass
+        torch.clear_autocast_cache()
 
     def _enter(self, frame: FrameType, event: str, _: Any) -> Any:
         return self._line if frame.f_code.co_filename.endswith(self.FILES) else None

@@ -1,0 +1,123 @@
+"""run.sh from nothing to its table and its bundle, on shrunk forms of the recipes."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asr_kd.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {
+    "lang.conf": {},
+    "fbank.conf": {},
+    "flat_start.conf": {"hidden-dim": 128, "num-rounds": 7},
+    "train.conf": {"hidden-dim": 128, "num-layers": 3, "num-epochs": 5},
+    "distilled.conf": {"hidden-dim": 128, "num-layers": 3, "num-epochs": 5},
+    "distilled_small.conf": {"hidden-dim": 48, "num-layers": 3, "num-epochs": 5},
+}
+
+
+def shrunk_conf(recipe: str, corpus: dict[str, int | float], out: Path) -> Path:
+    """The recipe's settings with some of them smaller."""
+    shutil.copytree(ROOT / "recipes" / recipe / "conf", out)
+    for name, changes in {**SMALL, "corpus.conf": corpus}.items():
+        text = (out / name).read_text()
+        for option, value in changes.items():
+            text, count = re.subn(rf"--{option}[= ]\S+", f"--{option}={value}", text)
+            assert count == 1, f"{name} has no --{option}"
+        (out / name).write_text(text)
+    return out
+
+
+def run_sh(recipe: str, conf: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    command = [str(ROOT / "run.sh"), "--recipe", recipe, "--conf-dir", str(conf), "--nj", "1", *options]
+    command += ["--data-dir", str(folder / "data"), "--exp-dir", str(folder / "exp")]
+    command += ["--member-seeds", "1 2 3", "--student-seeds", "1"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def check_systems(folder: Path, *, least_accuracy: float, greatest_wer: float) -> dict[str, Any]:
+    results: dict[str, Any] = json.loads((folder / "exp" / "results.json").read_text())
+    systems = {system["name"]: system for system in results["systems"]}
+    assert set(systems) == {"baseline", "ensemble", "distilled", "distilled_small"}
+    for system in systems.values():
+        low, high = system["frame_accuracy_ci"]
+        assert low <= system["frame_accuracy"] <= high
+        assert system["frame_accuracy"] >= least_accuracy
+        assert system["wer"] <= greatest_wer
+    assert systems["baseline"]["seeds"] == 3
+    assert systems["ensemble"]["members"] == 3
+    assert systems["distilled_small"]["params"] * 2 < systems["baseline"]["params"]
+    assert systems["ensemble"]["frame_accuracy"] > systems["baseline"]["frame_accuracy"]
+    return results
+
+
+def state(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_digits_recipe_goes_from_nothing_to_its_table_and_a_second_run_changes_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader", reason="the optional extra 'synthesis' is not installed")
+    corpus = {"train-hours": 0.2, "extra-hours": 0.2, "dev-utterances": 60, "test-utterances": 150}
+    conf = shrunk_conf("digits", corpus, tmp_path / "conf")
+    first = run_sh("digits", conf, tmp_path)
+    assert first.returncode == 0, first.stderr
+    check_systems(tmp_path, least_accuracy=0.4, greatest_wer=0.5)
+    assert "distilled_small" in first.stdout
+    assert (tmp_path / "exp" / "RESULTS.md").read_text().startswith("# Results: digits")
+    before = state(tmp_path / "exp")
+    second = run_sh("digits", conf, tmp_path)
+    assert second.returncode == 0, second.stderr
+    assert second.stdout == first.stdout
+    assert state(tmp_path / "exp") == before
+
+
+def test_the_fsdd_recipe_learns_from_people_and_its_bundle_recognises_their_recordings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpora = Path(os.environ.get("ASR_KD_CORPORA", "nowhere"))
+    if not (corpora / "fsdd").is_dir():
+        pytest.skip("ASR_KD_CORPORA names no folder with fsdd/")
+    corpus = {
+        "train-strings": 450,
+        "augmented-strings": 60,
+        "synthetic-strings": 0,
+        "extra-strings": 60,
+        "dev-strings": 60,
+        "test-strings": 60,
+    }
+    conf = shrunk_conf("fsdd", corpus, tmp_path / "conf")
+    done = run_sh("fsdd", conf, tmp_path)
+    assert done.returncode == 0, done.stderr
+    check_systems(tmp_path, least_accuracy=0.55, greatest_wer=0.15)
+    digits = {"ZERO": 0, "TWO": 2, "FIVE": 5, "SEVEN": 7, "NINE": 9}
+    files = [
+        str(corpora / "fsdd" / "audio" / f"{digit}_{speaker}_1.flac")
+        for digit, speaker in zip(digits.values(), ("george", "jackson", "lucas", "nicolas", "theo"), strict=True)
+    ]
+    capsys.readouterr()
+    assert main(["recognize", str(tmp_path / "exp" / "bundle"), *files]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [Path(file).stem for file in files]
+    right = sum(line.split()[1:] == [word] for line, word in zip(lines, digits, strict=True))
+    assert right >= 4, lines
+
+
+def test_an_unknown_option_of_run_sh_is_named_with_those_that_exist() -> None:
+    done = subprocess.run([str(ROOT / "run.sh"), "--stge", "3"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--stge" in done.stderr and "--stage" in done.stderr
+
+
+def test_an_unknown_recipe_is_named_with_those_that_exist() -> None:
+    done = subprocess.run([str(ROOT / "run.sh"), "--recipe", "digit"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "'digit'" in done.stderr and "digits" in done.stderr
