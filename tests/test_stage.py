@@ -252,3 +252,14 @@ def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})
     assert len(digest("x")) == 16
+
+
+def test_a_second_process_is_told_that_the_directory_is_being_made(out: Path) -> None:
+    first, second = made(out), made(out)
+    with first.writing() as partial:
+        (partial / "file").write_text("first")
+        with pytest.raises(StaleError, match="another process is making it"), second.writing():
+            pass
+    assert first.finished()
+    assert (out / "file").read_text() == "first"
+    assert not out.with_name("out.lock").exists()
