@@ -33,7 +33,7 @@ def test_an_endless_stream_is_taken_only_a_little_ahead() -> None:
 
 
 def test_as_many_calls_run_at_once_as_there_are_threads() -> None:
-    meeting = threading.Barrier(3, timeout=10)
+    meeting = threading.Barrier(3, timeout=300)
     assert [result for _, result in threaded_map(lambda _: meeting.wait() >= 0, range(6), nj=3)] == [True] * 6
 
 
