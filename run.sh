@@ -7,6 +7,11 @@
 # A stage that is done is a no-op; one that was interrupted carries on where it stopped.
 # recipes/<name>/recipe.sh holds what differs from corpus to corpus, recipes/<name>/conf the settings.
 set -euo pipefail
+if ((BASH_VERSINFO[0] < 5 || (BASH_VERSINFO[0] == 5 && BASH_VERSINFO[1] < 1))); then
+  echo "error: run.sh needs bash 5.1 or newer, this is $BASH_VERSION" >&2
+  exit 1
+fi
+caller=$PWD
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$root"
 source local/environment.sh
@@ -42,6 +47,21 @@ recipe_options=()
 # shellcheck source=recipes/digits/recipe.sh
 source "recipes/$recipe/recipe.sh"
 parse_options recipe stage stop_stage nj device exp_dir data_dir conf_dir "${recipe_options[@]}" -- "$@"
+if ! [[ $nj =~ ^[1-9][0-9]*$ ]]; then
+  echo "error: --nj must be a number of processes, not '$nj'" >&2
+  exit 2
+fi
+# What the caller names is meant from where the caller stands.
+for name in exp_dir data_dir conf_dir; do
+  [[ ${!name} == /* || ${!name} == recipes/$recipe/* ]] || printf -v "$name" '%s' "$caller/${!name}"
+done
+if [[ -n ${ASR_KD_CORPORA:-} ]]; then
+  [[ $ASR_KD_CORPORA == /* ]] || export ASR_KD_CORPORA=$caller/$ASR_KD_CORPORA
+  if [[ ! -d $ASR_KD_CORPORA ]]; then
+    echo "error: ASR_KD_CORPORA names no folder: $ASR_KD_CORPORA" >&2
+    exit 2
+  fi
+fi
 [[ $exp_dir == "recipes/$recipe/exp" ]] || report=$exp_dir/RESULTS.md
 # The default protocol's results lie in exp itself, another's in a folder of its name.
 results_dir=$exp_dir
@@ -157,18 +177,22 @@ decode() {
 }
 
 experiments=()
+datasets=()
 if ((${#all_folds[@]})); then
   for fold in "${all_folds[@]}"; do
     echo "==== fold $fold of ${#all_folds[@]}" >&2
     run_fold "$protocol_data/$fold" "$results_dir/$fold" "$fold"
     experiments+=("$results_dir/$fold")
+    datasets+=("$protocol_data/$fold")
   done
 else
   run_fold "$protocol_data" "$results_dir" ""
   experiments+=("$results_dir")
+  datasets+=("$protocol_data")
 fi
 if at_stage 11 "score and report"; then
-  asr-kd score --recipe "$recipe" --protocol "$protocol" "${experiments[@]}" "$results_dir/score"
+  asr-kd score --recipe "$recipe" --protocol "$protocol" --data "${datasets[@]}" -- \
+    "${experiments[@]}" "$results_dir/score"
   cmp -s "$results_dir/score/results.json" "$results_dir/results.json" ||
     cp "$results_dir/score/results.json" "$results_dir/results.json"
   all_results=()

@@ -1,8 +1,8 @@
 """Tell in a fraction of a second that a command has nothing to do, before its heavy imports.
 
-A stage records the words of its command line and the state of every file and directory they name. Where
-the very same words are given again and none of those has changed, the stage is done; in any other case the
-command itself decides.
+A stage records the words of its command line, those of the conf file they name, and the state of every file
+and directory among them. Where the very same words are given again and neither those nor the program have
+changed, the stage is done; in any other case the command itself decides.
 """
 
 import hashlib
@@ -16,11 +16,10 @@ KEY = "shortcut"
 
 
 def record(words: Sequence[str]) -> dict[str, Any]:
-    """What `is_done` compares: the words, and the state of what they name, the output (the last) left out."""
-    return {
-        "words": list(words),
-        "named": {word: _state(path) for word in words[:-1] if (path := _path(word)).exists()},
-    }
+    """What `is_done` compares: the words, the state of all they name but the output (the last), the program."""
+    named = [*words[:-1], *_conf_words(words)]
+    states = {word: _state(path) for word in named if (path := _path(word)).exists()}
+    return {"words": list(words), "named": states, "program": _program()}
 
 
 def is_done(words: Sequence[str]) -> bool:
@@ -32,17 +31,32 @@ def is_done(words: Sequence[str]) -> bool:
         return False
 
 
+def _conf_words(words: Sequence[str]) -> list[str]:
+    """The words of the conf file: it may name files too."""
+    pairs = zip(["", *words], words, strict=False)
+    confs = [_path(word) for before, word in pairs if before == "--config" or word.startswith("--config=")]
+    return [word for conf in confs if conf.is_file() for word in conf.read_text(encoding="utf-8").split()]
+
+
 def _path(word: str) -> Path:
     """The path in a word such as ``data/train`` or ``--config=fbank.conf``."""
     return Path(word.split("=", 1)[1] if word.startswith("--") and "=" in word else word)
 
 
 def _state(path: Path) -> str:
-    """A hash of a file, of a finished stage's record, or of the files of any other directory."""
-    if path.is_dir() and (path / RUN_FILE).exists():
-        path = path / RUN_FILE
+    """A hash of a file, of a finished stage's record, or of the files of any other directory.
+
+    A data directory stands in a folder that a command may have made: that command's record counts too.
+    """
+    files = [path]
     if path.is_dir():
-        content = b"".join(file.name.encode() + file.read_bytes() for file in sorted(path.iterdir()) if file.is_file())
-    else:
-        content = path.read_bytes()
+        made = path / RUN_FILE
+        files = [made] if made.exists() else [*sorted(path.iterdir()), path.parent / RUN_FILE]
+    content = b"".join(file.name.encode() + file.read_bytes() for file in files if file.is_file())
     return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _program() -> str:
+    """Changes with the program's own files."""
+    stats = [(str(path), path.stat()) for path in sorted(Path(__file__).parent.rglob("*.py"))]
+    return hashlib.sha256(repr([(p, s.st_size, s.st_mtime_ns) for p, s in stats]).encode()).hexdigest()[:16]

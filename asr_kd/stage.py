@@ -43,9 +43,13 @@ class Stage:
         command: the command's name, as in ``asr-kd COMMAND``.
         options: the command's options, a dataclass.
         inputs: what the result is made from: a name for each and its fingerprint.
+        replace: make anew what was made otherwise, instead of an error; for what is quickly made from the rest.
     """
 
-    def __init__(self, out: Path, *, command: str, options: Any, inputs: Mapping[str, str]) -> None:
+    def __init__(
+        self, out: Path, *, command: str, options: Any, inputs: Mapping[str, str], replace: bool = False
+    ) -> None:
+        self._replace = replace
         self.out = out
         self.partial = out.with_name(out.name + ".partial")
         self._options = options
@@ -62,6 +66,10 @@ class Stage:
             return False
         run = read_run(self.out)
         differences = list(_differences(run.get("identity", {}), self._identity))
+        if differences and self._replace:
+            log.info("%s: made with %s, made anew", self.out, "; ".join(differences))
+            _remove(self.out)
+            return False
         if differences:
             raise StaleError(
                 f"{self.out}: made with {'; '.join(differences)}. Remove it to make it anew, or name another directory"

@@ -16,12 +16,17 @@ prepare_environment() {
     PATH="$root/.venv/bin:$PATH"
     export PATH
   fi
-  if ! command -v asr-kd >/dev/null; then
-    echo "error: the active environment $VIRTUAL_ENV lacks asr_kd; run: pip install -e '${root}[${extra}]'" >&2
+  if ! command -v asr-kd >/dev/null || [[ $(cd / && installed_root) != "$root" ]]; then
+    echo "error: the active environment $VIRTUAL_ENV lacks the asr_kd of $root; run: pip install -e '${root}[${extra}]'" >&2
     return 1
   fi
   # Stages run side by side as processes; each uses as many threads as its options say.
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+}
+
+# Where the package that the active environment imports lies; PYTHONPATH counts.
+installed_root() {
+  python -c 'import pathlib, asr_kd; print(pathlib.Path(asr_kd.__file__).resolve().parents[1])' 2>/dev/null
 }
 
 find_python() {

@@ -42,6 +42,9 @@ reap_job() {
       return 0
     fi
   done
+  echo "error: lost track of the jobs that run" >&2
+  stop_jobs
+  exit 1
 }
 
 stop_jobs() {

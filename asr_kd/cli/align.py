@@ -6,9 +6,9 @@ from pathlib import Path
 
 from asr_kd.cli.flat_start import load_transcripts
 from asr_kd.corpus.data_dir import data_fingerprint
-from asr_kd.errors import AlignmentError, MismatchError
+from asr_kd.errors import MismatchError
 from asr_kd.frames.store import FrameStore
-from asr_kd.hmm.align_store import AlignOptions, Language, align_store, write_aligned
+from asr_kd.hmm.align_store import AlignOptions, Language, align_store, check_dropped, write_aligned
 from asr_kd.hmm.posteriors import load_models
 from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.options import group, option
@@ -51,7 +51,6 @@ def run(options: Options) -> None:
         )
     with stage.writing() as partial:
         pdfs, dropped = align_store(model, store, transcripts, language, options.align, device=device, nj=options.nj)
-        if len(dropped) == len(store.index.utterances):
-            raise AlignmentError(f"{options.data}: not one utterance can be aligned ({dropped[0][1]})")
+        check_dropped(dropped, store)
         write_aligned(partial, store, pdfs, dropped, language.states)
     log.info("%s: %d utterances aligned, %d dropped", options.out, len(store.index.utterances), len(dropped))

@@ -31,7 +31,7 @@ class Options:
     models: tuple[Path, ...] = option("one model, or several whose posteriors are averaged", positional=True)
     out: Path = option("directory of results to make", positional=True)
     name: str = option("the system's name in the report: baseline, ensemble, distilled, ...")
-    conf: str = option("the conf file the system was trained with, for the report", default="")
+    conf: str = option("the conf file the system was trained with, for the report", default="", affects_result=False)
     dev_data: Path = option("data directory of the dev set", affects_result=False)
     dev_frames: Path = option("its frame store", affects_result=False)
     test_data: Path = option("data directory of the test set", affects_result=False)
@@ -70,6 +70,7 @@ def run(options: Options) -> None:
             "name": options.name,
             "seed": read_run(options.models[0]).get("seed") or 0,
             "members": len(models),
+            "models": sorted(model.fingerprint for model in models.values()),
             "params": sum(model.num_parameters for model in models.values()),
             "num_pdfs": graph.num_pdfs,
             "conf": options.conf,
@@ -107,12 +108,14 @@ def _check_states(options: Options, states: str, graph: DecodingGraph, labels: L
 
 
 def _tune(scorer: Scorer, decoder: Decoder, store: FrameStore, options: Options) -> Tuned:
-    reference = _references(options.dev_data, store)
+    reference = {u.id: u.words or () for u in _utterances(options.dev_data, store)}
     scores = [(utterance, logp) for utterance, logp in scorer.log_likelihoods(store) if utterance in reference]
     scaled = tqdm(desc="tune", unit="point", disable=None, leave=False)
 
     def error(acoustic_scale: float, insertion_penalty: float) -> float:
-        found = {h.utt: h.words for h in decoder(iter(scores), acoustic_scale, insertion_penalty)}
+        found = dict.fromkeys(reference, ()) | {
+            h.utt: h.words for h in decoder(iter(scores), acoustic_scale, insertion_penalty)
+        }
         scaled.update()
         return count_words(tuple(align_words(reference, found, where="dev").values())).wer
 
@@ -124,7 +127,8 @@ def _recognise_test(
     out: Path, store: FrameStore, labels: Labels, scorer: Scorer, decoder: Decoder, tuned: Tuned, options: Options
 ) -> float:
     """Write hypotheses, references and frame scores; returns processor time over the audio's duration."""
-    reference = _references(options.test_data, store)
+    utterances = _utterances(options.test_data, store)
+    reference = {u.id: u.words or () for u in utterances}
     frames = FrameScores()
     started = processor_seconds()
     scores = scorer.log_likelihoods(store, frames, np.asarray(labels.pdfs))
@@ -132,28 +136,26 @@ def _recognise_test(
     hypotheses = list(tqdm(found, "decode", total=len(reference), unit="utt", disable=None, leave=False))
     spent = processor_seconds() - started
     _warn_unfinished(hypotheses)
-    _write_words(out / "hyp.txt", {h.utt: h.words for h in hypotheses if h.utt in reference})
+    _write_words(out / "hyp.txt", dict.fromkeys(reference, ()) | {h.utt: h.words for h in hypotheses})
     _write_words(out / "ref.txt", reference)
-    frames.rows = [row for row in frames.rows if row[0] in reference]
-    frames.write(out / "frames.tsv")
-    speakers = dict(zip(store.index.utterances, store.index.speakers, strict=True))
-    write_text(out / "utt2spk", "".join(f"{utterance} {speakers[utterance]}\n" for utterance in reference))
+    frames.in_order(reference).write(out / "frames.tsv")
+    write_text(out / "utt2spk", "".join(f"{u.id} {u.speaker}\n" for u in utterances))
     return spent / (store.num_frames * store.meta["frame_shift_ms"] / 1000)
 
 
-def _references(data: Path, store: FrameStore) -> dict[str, tuple[str, ...]]:
-    """Transcripts of the utterances that the store holds, in the store's order."""
-    words = {u.id: u.words for u in _utterances(data)}
-    missing = [u for u in store.index.utterances if not words.get(u)]
-    if missing:
+def _utterances(data: Path, store: FrameStore) -> list[Utterance]:
+    """All utterances with their transcripts; one too short for the frame store counts as not recognised."""
+    utterances = load_data_dir(data, need_text=True, allow_commands=True)
+    known, held = {u.id for u in utterances if u.words}, set(store.index.utterances)
+    if held - known:
         raise MismatchError(
-            f"{data}/text: no transcript for {len(missing)} utterances of {store.path} (as {missing[0]})"
+            f"{data}/text: no transcript for {len(held - known)} utterances of {store.path} (as {min(held - known)})"
         )
-    return {u: words[u] or () for u in store.index.utterances}
-
-
-def _utterances(data: Path) -> list[Utterance]:
-    return load_data_dir(data, need_text=True, allow_commands=True)
+    if known - held:
+        log.warning(
+            "%s lacks %d utterances of %s: all their words count as deleted", store.path, len(known - held), data
+        )
+    return utterances
 
 
 def _warn_unfinished(hypotheses: list[Hypothesis]) -> None:

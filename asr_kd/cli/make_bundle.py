@@ -21,7 +21,9 @@ class Options:
     graph: Path = option("decoding graph, from asr-kd make-graph", positional=True)
     out: Path = option("bundle to make", positional=True)
     decoded: Path | None = option(
-        "results of asr-kd decode for this model: scale and penalty are taken from its tuning", default=None
+        "results of asr-kd decode for this model: scale and penalty are taken from its tuning",
+        default=None,
+        affects_result=False,
     )
     acoustic_scale: float | None = option("weight of the acoustic scores, without --decoded", default=None)
     insertion_penalty: float = option("cost of a word, without --decoded", default=0.0)

@@ -22,7 +22,9 @@ class Options:
     out: Path = option("frame store to make", positional=True)
     features: FeatureOptions = group(FeatureOptions)
     prior: Path | None = option(
-        "frame store of the training set, whose mean and variance --cmvn-prior-frames counts in", default=None
+        "frame store of the training set, whose mean and variance --cmvn-prior-frames counts in",
+        default=None,
+        affects_result=False,
     )
     channel: str = option("which channel of a recording of several: refuse, mix, or its number", default="refuse")
     allow_commands: bool = option("run wav.scp entries that end in '|' through the shell", default=False)

@@ -19,7 +19,9 @@ class Options:
     lang: Path = option("directory made by make-lang", positional=True)
     out: Path = option("graph to make", positional=True)
     grammar: str = option("any sequence of words, or an n-gram model", default="loop", choices=("loop", "arpa"))
-    arpa: Path | None = option("n-gram model in ARPA format, gzipped or not; for --grammar arpa", default=None)
+    arpa: Path | None = option(
+        "n-gram model in ARPA format, gzipped or not; for --grammar arpa", default=None, affects_result=False
+    )
     silence_probability: float = option("probability of silence at the start and after each word", default=0.5)
 
     def __post_init__(self) -> None:

@@ -26,6 +26,9 @@ class Options:
     protocol: str = option("the recipe's protocol, where it has several", default="")
     bootstrap_samples: int = option("resampled test sets", default=10_000)
     seed: int = option("seed of the bootstrap", default=1)
+    data: tuple[Path, ...] = option(
+        "folders of data directories: the time it took to make them counts too", default=(), affects_result=False
+    )
 
     def __post_init__(self) -> None:
         if self.bootstrap_samples < 100:
@@ -38,7 +41,7 @@ def run(options: Options) -> None:
         for fold, experiment in enumerate(options.exp, 1)
         for directory in decode_directories(experiment)
     }
-    stage = Stage(options.out, command="score", options=options, inputs=inputs)
+    stage = Stage(options.out, command="score", options=options, inputs=inputs, replace=True)
     if not stage.finished():
         with stage.writing() as partial:
             _score(options, partial)
@@ -56,7 +59,7 @@ def _score(options: Options, out: Path) -> None:
         seed=options.seed,
     )
     results["corpus"] = corpus_facts(options.exp) | results["corpus"]
-    results["seconds"], results["total_seconds"] = wall_seconds(options.exp)
+    results["seconds"], results["total_seconds"] = wall_seconds([*options.exp, *options.data])
     for system in systems:
         for run in system.runs:
             write_alignments(out / run.directory.name, run)

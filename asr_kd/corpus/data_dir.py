@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asr_kd.corpus.id_table import IdTable, Problem, not_in, read_table
 from asr_kd.errors import DataError
-from asr_kd.stage import digest, file_sha256, write_text
+from asr_kd.stage import RUN_FILE, digest, file_sha256, fingerprint, write_text
 
 DATA_FILES = ("wav.scp", "text", "utt2spk", "segments")
 TO_THE_END = -1.0
@@ -144,12 +144,17 @@ def absolute_audio(utterances: Iterable[Utterance]) -> dict[str, str]:
 def data_fingerprint(path: Path) -> str:
     """16 hex digits that change with the contents of ``wav.scp``, ``text``, ``utt2spk`` or ``segments``.
 
+    Where a command made the data directory, with its audio, in a folder of several, the audio counts too.
+
     Raises:
         DataError: there is no ``wav.scp`` in ``path``.
     """
     if not (path / "wav.scp").is_file():
         raise DataError(f"{path / 'wav.scp'}: missing file; expected a Kaldi data directory")
-    return digest({name: file_sha256(path / name) for name in DATA_FILES if (path / name).is_file()})
+    content = {name: file_sha256(path / name) for name in DATA_FILES if (path / name).is_file()}
+    if (path.parent / RUN_FILE).is_file():
+        content[RUN_FILE] = fingerprint(path.parent)
+    return digest(content)
 
 
 def _wav_fault(entry: str, allow_commands: bool) -> str | None:

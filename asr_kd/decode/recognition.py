@@ -4,7 +4,7 @@ Legend: T frames of one utterance, P pdfs.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +44,11 @@ class FrameScores:
         correct = int((logp.argmax(axis=1) == pdfs).sum())
         cross_entropy = -float(logp[np.arange(len(pdfs)), pdfs].sum(dtype=np.float64))
         self.rows.append((utterance, len(pdfs), correct, cross_entropy))
+
+    def in_order(self, utterances: Iterable[str]) -> "FrameScores":
+        """The scores of just these utterances, in their order; one that was not scored has no frames."""
+        known = {row[0]: row for row in self.rows}
+        return FrameScores([known.get(utterance, (utterance, 0, 0, 0.0)) for utterance in utterances])
 
     def write(self, path: Path) -> None:
         """Write ``frames.tsv``."""

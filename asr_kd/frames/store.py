@@ -147,7 +147,8 @@ def gather_windows(padded: Tensor, rows_B: Tensor, context: int, out: Tensor | N
 
 def features_fingerprint(features: dict[str, Any]) -> str:
     """16 hex digits that identify how features are made."""
-    return digest({key: value for key, value in features.items() if key != "prior"})
+    used = features["cmvn"]["cmvn"] != "none" and features["cmvn"]["cmvn_prior_frames"] > 0
+    return digest({key: value for key, value in features.items() if used or key != "prior"})
 
 
 def write_meta(directory: Path, index: FrameIndex, *, features: dict[str, Any], extra: dict[str, Any]) -> None:

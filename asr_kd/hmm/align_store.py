@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from asr_kd.errors import AlignmentError
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.forced_alignment import align_utterances
 from asr_kd.hmm.labels import write_labels
@@ -89,3 +90,16 @@ def write_aligned(
     write_labels(
         directory, store, pdfs, num_pdfs=states.num_pdfs, states_fingerprint=states.fingerprint, dropped=dropped
     )
+
+
+def check_dropped(dropped: list[tuple[str, str]], store: FrameStore) -> None:
+    """Check that most utterances could be aligned.
+
+    Raises:
+        AlignmentError: most could not.
+    """
+    if len(dropped) > len(store.index.utterances) / 2:
+        raise AlignmentError(
+            f"{len(dropped)} of {len(store.index.utterances)} utterances cannot be aligned (as {dropped[0][0]}: "
+            f"{dropped[0][1]}); check that transcripts, audio and lexicon belong together"
+        )

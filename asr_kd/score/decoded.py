@@ -29,6 +29,7 @@ class SystemInfo:
     insertion_penalty: float | None = None
     dev_wer: float | None = None
     rtf: float | None = None
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

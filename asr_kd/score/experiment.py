@@ -38,7 +38,9 @@ def corpus_facts(experiments: Sequence[Path]) -> dict[str, Any]:
 
 
 def wall_seconds(experiments: Sequence[Path]) -> tuple[dict[str, float], float]:
-    """Wall time of each command below the experiments, and of all of them together.
+    """Wall time of each command in the experiments' folders, and of all of them together.
+
+    Stages lie in an experiment itself or one folder down; another protocol's lie deeper.
 
     Runs side by side count once: the time is the length of the union of their intervals.
 
@@ -47,7 +49,8 @@ def wall_seconds(experiments: Sequence[Path]) -> tuple[dict[str, float], float]:
     """
     spans: dict[str, list[tuple[float, float]]] = {}
     for experiment in experiments:
-        for path in experiment.rglob(RUN_FILE):
+        paths = [path for depth in ("", "*/", "*/*/") for path in experiment.glob(depth + RUN_FILE)]
+        for path in (path for path in paths if path.parent.name != "score"):
             run = read_run(path.parent)
             try:
                 command = str(run["identity"]["command"])

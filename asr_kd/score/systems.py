@@ -78,6 +78,7 @@ def load_systems(experiments: Sequence[Path]) -> list[System]:
                 f"{lacking}: no decoded '{name}' of seed {seed}, which {holder} has; decode it, or score without"
             )
         _require_one_test_set(list(fold.values()))
+        _require_one_ensemble(experiment, list(fold.values()))
     pooled = {key: _pool_info([fold[key] for fold in folds]) for key in sorted(folds[0])}
     names = sorted({name for name, _ in pooled}, key=lambda name: (_rank(name), name))
     return [_system(name, [run for key, run in pooled.items() if key[0] == name]) for name in names]
@@ -109,6 +110,17 @@ def _read_runs(experiment: Path) -> dict[tuple[str, int], Decoded]:
             raise DataError(f"{directory}: '{key[0]}' of seed {key[1]} is in {runs[key].directory} already; remove one")
         runs[key] = run
     return runs
+
+
+def _require_one_ensemble(experiment: Path, runs: Sequence[Decoded]) -> None:
+    """Check that the baselines are the members of the ensemble, where both say which models they are."""
+    members = sorted(model for run in runs if run.info.name == "baseline" for model in run.info.models)
+    for run in runs:
+        if run.info.name == "ensemble" and members and run.info.models and sorted(run.info.models) != members:
+            raise MismatchError(
+                f"{experiment / 'decode'}: the {len(members)} baselines are not the {run.info.members} models of "
+                f"{run.directory}; remove what does not belong there"
+            )
 
 
 def _require_one_test_set(runs: Sequence[Decoded]) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from asr_kd.errors import AlignmentError, UsageError
+from asr_kd.errors import UsageError
 from asr_kd.frames.store import FrameStore
-from asr_kd.hmm.align_store import AlignOptions, Language, Transcripts, align_store, write_aligned
+from asr_kd.hmm.align_store import AlignOptions, Language, Transcripts, align_store, check_dropped, write_aligned
 from asr_kd.hmm.labels import Labels
 from asr_kd.hmm.uniform import uniform_segmentation
 from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel
@@ -104,7 +104,7 @@ def _round(
     )
     device = prepare(options.train.device)
     pdfs, dropped = align_store(model, store, transcripts, language, options.align, device=device, nj=nj)
-    _check_dropped(dropped, store)
+    check_dropped(dropped, store)
     write_aligned(here, store, pdfs, dropped, language.states)
 
 
@@ -127,17 +127,9 @@ def _first_labels(directory: Path, store: FrameStore, transcripts: Transcripts, 
             dropped.append((utterance, f"too short: {num_frames} frames" if words else "no transcript"))
         else:
             pdfs[frames] = found
-    _check_dropped(dropped, store)
+    check_dropped(dropped, store)
     write_aligned(directory, store, pdfs, dropped, language.states)
     return Labels.load(directory)
-
-
-def _check_dropped(dropped: list[tuple[str, str]], store: FrameStore) -> None:
-    if len(dropped) > len(store.index.utterances) / 2:
-        raise AlignmentError(
-            f"{len(dropped)} of {len(store.index.utterances)} utterances cannot be aligned (as {dropped[0][0]}: "
-            f"{dropped[0][1]}); check that transcripts, audio and lexicon belong together"
-        )
 
 
 def _done(directory: Path) -> bool:
