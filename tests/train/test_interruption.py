@@ -37,9 +37,9 @@ def running(words: list[str]) -> Iterator[subprocess.Popen[str]]:
 def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     begun = time.monotonic()
     while not reached():
-        assert process.poll() is None, "ended too early"
+        assert process.poll() is None, f"ended too early: {process.stderr and process.stderr.read()}"
         assert time.monotonic() - begun < LIMIT_S
-        time.sleep(0.005)
+        time.sleep(0.02)
 
 
 def within_an_epoch(directory: Path) -> bool:
