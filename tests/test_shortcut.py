@@ -44,3 +44,18 @@ def test_an_output_that_is_missing_or_without_record_is_not_done(words: list[str
     assert not shortcut.is_done([])
     (tmp_path / "out" / "run.json").write_text("{}")
     assert not shortcut.is_done(words)
+
+
+def test_a_changed_file_that_the_conf_file_names_is_not_done(words: list[str], tmp_path: Path) -> None:
+    arpa = tmp_path / "lm.arpa"
+    arpa.write_text("before")
+    (tmp_path / "fbank.conf").write_text(f"--arpa={arpa}\n")
+    (tmp_path / "out" / "run.json").write_text(json.dumps({shortcut.KEY: shortcut.record(words)}))
+    assert shortcut.is_done(words)
+    arpa.write_text("after")
+    assert not shortcut.is_done(words)
+
+
+def test_data_whose_audio_was_made_anew_is_not_done(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("the record of the command that made data/ with its audio")
+    assert not shortcut.is_done(words)

@@ -1,5 +1,6 @@
 """Data directories: what is written is read back, and every mistake is an error that says where and what to do."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -223,3 +224,15 @@ def test_a_fingerprint_changes_with_the_content_of_each_file_and_with_nothing_el
         assert data_fingerprint(changed) != first
     with pytest.raises(DataError, match=r"wav\.scp: missing file"):
         data_fingerprint(tmp_path)
+
+
+def test_the_fingerprint_changes_with_audio_that_a_command_made_beside_the_data(tmp_path: Path) -> None:
+    data = tmp_path / "corpus" / "train"
+    data.mkdir(parents=True)
+    (data / "wav.scp").write_text("a a.wav\n")
+    alone = data_fingerprint(data)
+    found = {alone}
+    for audio in ("0123", "4567"):
+        (tmp_path / "corpus" / "run.json").write_text(json.dumps({"checksums": {"audio/a.wav": audio}}))
+        found.add(data_fingerprint(data))
+    assert len(found) == 3

@@ -176,3 +176,8 @@ def test_an_utterance_without_a_transcript_is_named(
     )
     assert decode(pipeline, tmp_path / "out", test_data=tmp_path / "data") == 1
     assert utterances[0].id in complaint()
+
+
+def test_an_utterance_that_was_not_scored_is_there_without_frames() -> None:
+    scores = FrameScores([("b", 3, 2, 1.5), ("a", 4, 4, 0.5)])
+    assert scores.in_order(["a", "b", "c"]).rows == [("a", 4, 4, 0.5), ("b", 3, 2, 1.5), ("c", 0, 0, 0.0)]

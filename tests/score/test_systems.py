@@ -103,3 +103,21 @@ def test_a_malformed_decode_directory_is_an_error(make_experiment: Make, file: s
 def test_an_experiment_without_decodes_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="run asr-kd decode first"):
         load_systems([tmp_path])
+
+
+def test_baselines_that_are_not_the_ensembles_members_are_refused(make_experiment: Callable[..., Path]) -> None:
+    experiment = make_experiment("exp")
+    baselines = sorted((experiment / "decode").glob("baseline-*"))
+
+    def say(directory: Path, models: list[str]) -> None:
+        system = json.loads((directory / "system.json").read_text())
+        (directory / "system.json").write_text(json.dumps(system | {"models": models}))
+
+    for number, directory in enumerate(baselines):
+        say(directory, [f"model-{number}"])
+    (ensemble,) = (experiment / "decode").glob("ensemble*")
+    say(ensemble, [f"model-{number}" for number in reversed(range(len(baselines)))])
+    assert load_systems([experiment])
+    say(ensemble, ["model-0"])
+    with pytest.raises(MismatchError, match="baselines are not"):
+        load_systems([experiment])
