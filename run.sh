@@ -37,7 +37,7 @@ if [[ ! -f "recipes/$recipe/recipe.sh" ]]; then
 fi
 stage=0
 stop_stage=12
-nj=$(nproc)
+nj=$(getconf _NPROCESSORS_ONLN)
 device=cpu
 exp_dir=recipes/$recipe/exp
 data_dir=recipes/$recipe/data
