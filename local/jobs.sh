@@ -12,7 +12,7 @@ job() {
     reap_job
   done
   mkdir -p "$(dirname "$log")"
-  "$@" >"$log" 2>&1 &
+  "$@" >>"$log" 2>&1 &
   job_pids+=($!)
   job_logs+=("$log")
 }

@@ -26,7 +26,13 @@ LIMIT_S = 600.0  # only against a hang: a busy machine may take its time
 @contextmanager
 def running(words: list[str]) -> Iterator[subprocess.Popen[str]]:
     """The program in a process of its own, which is gone at the end."""
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, *words], stderr=subprocess.PIPE, text=True)
+    # Where the tests run in the background the shell has SIGINT ignored, which a child would inherit.
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         yield process
     finally:
