@@ -48,6 +48,15 @@ class Moments:
         scale = frames / max(self.count, 1.0)
         return Moments(frames, self.total * scale, self.squares * scale)
 
+    def moved_by(self, offset: float) -> "Moments":
+        """Those of the same frames with a constant added to every feature."""
+        squares = self.squares + 2 * offset * self.total + self.count * offset**2
+        return Moments(self.count, self.total + self.count * offset, squares)
+
+    def level(self) -> float:
+        """The mean over all frames and features: with log filter banks, how loud they are."""
+        return float(self.total.mean() / self.count)
+
     def shift_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and inverse standard deviation ``[D]``, float32."""
         mean = self.total / self.count
@@ -67,12 +76,18 @@ class Moments:
 def normalize(feats: np.ndarray, moments: Moments, prior: Moments | None, prior_frames: int) -> None:
     """Bring frames ``[T, D]`` to zero mean and unit variance in place.
 
+    The corpus says how a spectrum is shaped and how far it varies; how loud a recording is, it says itself: the
+    corpus' moments are moved to the recording's own level before they are added, or half a second of a quiet
+    speaker would be taken for silence.
+
     Args:
         moments: of all frames that share one mean and variance.
-        prior: the corpus', added with the weight of ``prior_frames`` frames (as in Kaldi's online CMVN).
+        prior: the corpus', added with the weight of ``prior_frames`` frames (as in Kaldi's online CMVN, but for
+            the level).
     """
     if prior is not None and prior_frames > 0:
-        moments = moments + prior.counting_for(prior_frames)
+        at_own_level = prior.moved_by(moments.level() - prior.level())
+        moments = moments + at_own_level.counting_for(prior_frames)
     mean, scale = moments.shift_and_scale()
     feats -= mean
     feats *= scale

@@ -33,14 +33,25 @@ def test_moments_add_up_to_those_of_all_frames(first: int, second: int, seed: in
     np.testing.assert_allclose(added.squares, whole.squares)
 
 
-def test_prior_frames_count_as_so_many_frames_of_the_corpus() -> None:
+def test_prior_frames_count_as_so_many_frames_of_the_corpus_at_the_own_level() -> None:
     corpus, feats = frames(1000, 1), frames(30, 2)
     # Ten copies of the corpus' frames weigh as much as --cmvn-prior-frames of ten times their number.
-    both = np.concatenate([feats, *[corpus] * 10]).astype(np.float64)
+    as_loud = corpus.astype(np.float64) + (feats.mean() - corpus.mean())
+    both = np.concatenate([feats, *[as_loud] * 10])
     expected = (feats - both.mean(0)) / both.std(0)
     normalized = feats.copy()
     normalize(normalized, Moments.of(feats), Moments.of(corpus), 10_000)
     np.testing.assert_allclose(normalized, expected, atol=1e-4)
+
+
+@given(length=st.integers(1, 400), seed=st.integers(0, 999), gain=st.floats(-12, 12))
+@settings(max_examples=50, deadline=None)
+def test_how_loud_a_recording_is_does_not_matter(length: int, seed: int, gain: float) -> None:
+    prior, quiet = Moments.of(frames(1000, 1)), frames(length, seed)
+    loud = quiet + np.float32(gain)
+    normalize(quiet, Moments.of(quiet), prior, 100)
+    normalize(loud, Moments.of(loud), prior, 100)
+    np.testing.assert_allclose(loud, quiet, atol=1e-3)
 
 
 def test_no_prior_frames_leave_the_corpus_out() -> None:
