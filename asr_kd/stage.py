@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -97,20 +97,28 @@ class Stage:
     def resuming(self) -> Iterator[Path]:
         """As `writing`, but what an interrupted run of the same stage left is kept to carry on from."""
         with self._alone():
-            if self.partial.exists() and not self._left_by_the_same():
+            earlier = self._sessions_left()
+            if self.partial.exists() and not earlier:
                 log.info("%s: left by a run with other options or inputs, starting anew", self.partial)
                 _remove(self.partial)
-            with self._working() as partial:
-                write_json(partial / IDENTITY_FILE, self._identity)
+            with self._working(earlier) as partial:
+                begun = [*earlier, (time.time(), None)]
+                write_json(partial / IDENTITY_FILE, {"identity": self._identity, "sessions": begun})
                 yield partial
             # Only now: a run killed while it sums up large files must still find what it was doing.
             (self.out / IDENTITY_FILE).unlink()
 
-    def _left_by_the_same(self) -> bool:
+    def _sessions_left(self) -> list[tuple[float, float]]:
+        """When earlier runs of the same stage began and wrote their last file; none if what is left is not theirs."""
         try:
-            return bool(json.loads((self.partial / IDENTITY_FILE).read_text(encoding="utf-8")) == self._identity)
-        except (OSError, ValueError):
-            return False
+            left = json.loads((self.partial / IDENTITY_FILE).read_text(encoding="utf-8"))
+            if left["identity"] != self._identity:
+                return []
+            *ended, (started, _) = left["sessions"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return []
+        last_write = max(path.stat().st_mtime for path in self.partial.rglob("*"))
+        return [*map(tuple, ended), (started, max(started, last_write))]
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -128,7 +136,7 @@ class Stage:
                 path.unlink(missing_ok=True)
 
     @contextmanager
-    def _working(self) -> Iterator[Path]:
+    def _working(self, earlier: Sequence[tuple[float, float]] = ()) -> Iterator[Path]:
         self.partial.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(self.partial / LOG_FILE, delay=True)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -137,12 +145,12 @@ class Stage:
         try:
             yield self.partial
             handler.close()
-            self._finish(started)
+            self._finish([*earlier, (started, time.time())])
         finally:
             logging.getLogger("asr_kd").removeHandler(handler)
             handler.close()
 
-    def _finish(self, started: float) -> None:
+    def _finish(self, sessions: Sequence[tuple[float, float]]) -> None:
         write_json(self.partial / CONFIG_FILE, to_dict(self._options))
         seed = deciding(self._options).get("seed")
         run = {
@@ -151,8 +159,9 @@ class Stage:
             "revision": _revision(),
             "versions": _versions(),
             "seed": seed,
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
-            "seconds": round(time.time() - started, 2),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(sessions[0][0])),
+            "seconds": round(sum(end - start for start, end in sessions), 2),
+            "sessions": [[round(start, 2), round(end, 2)] for start, end in sessions],
             "checksums": checksums(self.partial),
             shortcut.KEY: self._shortcut,
         }
@@ -263,7 +272,7 @@ def _revision() -> str:
 
 def _versions() -> dict[str, str]:
     versions = {"python": sys.version.split()[0]}
-    for name in ("torch", "torchaudio", "numpy", "kaldifst", "kaldi-decoder", "jiwer"):
+    for name in ("torch", "torchaudio", "numpy", "kaldifst", "kaldi-decoder"):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

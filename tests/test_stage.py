@@ -3,9 +3,11 @@
 import errno
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,6 +164,23 @@ def test_resuming_after_a_kill_finds_what_was_done(out: Path) -> None:
         assert (partial / "file").read_text() == "half"
     assert read_run(out)["checksums"].keys() == {"file"}
     assert sorted(p.name for p in out.iterdir()) == ["config.json", "file", "run.json"]
+
+
+def test_the_time_of_a_killed_run_counts_and_the_pause_after_it_does_not(out: Path) -> None:
+    kill_in_the_middle(out, "resuming")
+    partial = out.with_name("out.partial")
+    left = json.loads((partial / "identity.json").read_text())
+    # As if it had begun two hours ago and written its last file one hour ago.
+    now = time.time()
+    left["sessions"] = [[now - 7200, None]]
+    (partial / "identity.json").write_text(json.dumps(left))
+    for path in partial.rglob("*"):
+        os.utime(path, (now - 3600, now - 3600))
+    with made(out).resuming():
+        pass
+    run = read_run(out)
+    assert run["seconds"] == pytest.approx(3600, abs=60)
+    assert [round(end - start, -2) for start, end in run["sessions"]] == [3600, 0]
 
 
 def test_resuming_keeps_what_was_done_before_an_error(out: Path) -> None:

@@ -14,10 +14,11 @@ from asr_kd.decode.graph import ABOUT_FILE, GRAPH_FILE, WORDS_FILE, DecodingGrap
 from asr_kd.errors import DataError, MismatchError
 from asr_kd.hmm.states import STATES_FILE, StateInventory
 from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel
-from asr_kd.stage import checksums, file_sha256, write_json
+from asr_kd.stage import checksums, digest, file_sha256, write_json
 
 BUNDLE_FILE = "bundle.json"
 LEXICON_FILE = "lexicon.txt"
+OWN_CHECKSUM = "checksum"
 FORMAT = 1
 NEEDED = (MODEL_FILE, LEXICON_FILE, STATES_FILE, GRAPH_FILE, WORDS_FILE, ABOUT_FILE)
 
@@ -61,7 +62,7 @@ def write_bundle(out: Path, *, model: Path, lang: Path, graph: Path, settings: R
         "recognition": asdict(settings),
         "checksums": checksums(out),
     }
-    write_json(out / BUNDLE_FILE, about)
+    write_json(out / BUNDLE_FILE, about | {OWN_CHECKSUM: digest(about)})
 
 
 def read_bundle(path: Path) -> dict[str, Any]:
@@ -77,6 +78,8 @@ def read_bundle(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not a bundle ({error}); make one with asr-kd make-bundle") from error
     if about.get("format") != FORMAT:
         raise DataError(f"{path}: bundle format {about.get('format')}, this program reads {FORMAT}; update asr_kd")
+    if about.pop(OWN_CHECKSUM, None) != digest(about):
+        raise DataError(f"{path / BUNDLE_FILE}: does not match its own checksum; copy the bundle anew")
     if unchecked := [name for name in NEEDED if name not in expected]:
         raise DataError(f"{path / BUNDLE_FILE}: has no checksum of {', '.join(unchecked)}; copy the bundle anew")
     for name, checksum in expected.items():

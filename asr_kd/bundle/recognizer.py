@@ -17,6 +17,7 @@ from asr_kd.errors import DataError
 from asr_kd.frames.cmvn import CmvnOptions, Moments, normalize
 from asr_kd.frames.fbank import Fbank, FbankOptions
 from asr_kd.frames.store import gather_windows
+from asr_kd.hmm.posteriors import CHUNK_FRAMES
 from asr_kd.nets.acoustic_model import AcousticModel
 
 
@@ -84,7 +85,10 @@ class Recognizer:
         if self._cmvn.cmvn != "none":
             normalize(feats, Moments.of(feats), self._prior, self._cmvn.cmvn_prior_frames)
         padded = torch.from_numpy(np.pad(feats, ((self._left, self._right), (0, 0)), mode="edge"))
-        windows = gather_windows(padded, torch.arange(len(feats)), self._left + 1 + self._right)
-        logp = self._model.log_posteriors(windows) - self._model.log_prior
-        scores: np.ndarray = logp.numpy()
+        context = self._left + 1 + self._right
+        parts = [
+            self._model.log_posteriors(gather_windows(padded, rows, context))
+            for rows in torch.arange(len(feats)).split(CHUNK_FRAMES)
+        ]
+        scores: np.ndarray = (torch.cat(parts) - self._model.log_prior).numpy()
         return scores

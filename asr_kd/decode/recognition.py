@@ -58,7 +58,7 @@ class FrameScores:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Models that score frames together, and the log prior ``[P]`` their posteriors are divided by."""
+    """Models that score frames together; the mean of their posteriors is divided by the mean of their priors."""
 
     models: Sequence[AcousticModel]
     device: torch.device
@@ -72,7 +72,8 @@ class Scorer:
         Args:
             frames: collects each utterance's frame accuracy against ``pdfs`` ``[N]``.
         """
-        prior = self.models[0].log_prior.cpu().numpy()
+        priors = torch.stack([model.log_prior for model in self.models])
+        prior = priors.exp().mean(dim=0).log().cpu().numpy()
         for utterance, own, logp in utterance_log_posteriors(self.models, store, device=self.device, nj=self.nj):
             if frames is not None and pdfs is not None:
                 frames.add(utterance, logp, pdfs[own])

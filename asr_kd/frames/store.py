@@ -69,6 +69,7 @@ class FrameStore:
 
     Attributes:
         index_fingerprint: identifies the utterances and their frames.
+        feats_fingerprint: identifies the features' values.
 
     Raises:
         DataError: the directory is missing, incomplete or damaged.
@@ -82,6 +83,7 @@ class FrameStore:
             self._feats = np.load(path / FEATS_FILE, mmap_mode="c")
             self.left, self.right = int(self.meta["left_context"]), int(self.meta["right_context"])
             self.index_fingerprint = str(self.meta["index_fingerprint"])
+            self.feats_fingerprint = str(self.meta["feats_fingerprint"])
         except KeyError as error:
             raise DataError(f"{path / META_FILE}: does not say {error}; make the frame store anew") from error
         except (FileNotFoundError, NotADirectoryError, ValueError, EOFError) as error:
@@ -152,7 +154,7 @@ def features_fingerprint(features: dict[str, Any]) -> str:
 
 
 def write_meta(directory: Path, index: FrameIndex, *, features: dict[str, Any], extra: dict[str, Any]) -> None:
-    """Write ``index.tsv`` and ``meta.json`` of a frame store.
+    """Write ``index.tsv`` and ``meta.json`` of a frame store whose ``feats.npy`` is there.
 
     Args:
         features: how features were made: options of filter banks, normalisation and context.
@@ -166,6 +168,7 @@ def write_meta(directory: Path, index: FrameIndex, *, features: dict[str, Any], 
         "num_utterances": len(index.utterances),
         "frame_shift_ms": features["fbank"]["frame_shift_ms"],
         "index_fingerprint": file_sha256(directory / INDEX_FILE)[:16],
+        "feats_fingerprint": file_sha256(directory / FEATS_FILE)[:16],
         **extra,
     }
     write_json(directory / META_FILE, meta)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,8 @@ def wall_seconds(experiments: Sequence[Path]) -> tuple[dict[str, float], float]:
 
     Stages lie in an experiment itself or one folder down; another protocol's lie deeper.
 
-    Runs side by side count once: the time is the length of the union of their intervals.
+    Runs side by side count once: the time is the length of the union of their intervals. An interrupted run counts
+    until it wrote its last file.
 
     Returns:
         seconds by command in order of first start; seconds of all.
@@ -54,8 +54,7 @@ def wall_seconds(experiments: Sequence[Path]) -> tuple[dict[str, float], float]:
             run = read_run(path.parent)
             try:
                 command = str(run["identity"]["command"])
-                start = datetime.strptime(run["started"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
-                spans.setdefault(command, []).append((start, start + float(run["seconds"])))
+                spans.setdefault(command, []).extend((float(start), float(end)) for start, end in run["sessions"])
             except (KeyError, TypeError, ValueError) as error:
                 raise DataError(f"{path}: not the record of an asr-kd command ({error!r})") from error
     ordered = sorted(spans, key=lambda command: min(spans[command]))

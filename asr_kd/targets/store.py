@@ -89,6 +89,7 @@ def write_soft_targets(
         "frames": str(store.path),
         "index_fingerprint": store.index_fingerprint,
         "features_fingerprint": store.features_fingerprint,
+        "feats_fingerprint": store.feats_fingerprint,
         "states_fingerprint": card.states_fingerprint,
         "models": {str(path): model.fingerprint for path, model in members.items()},
         "models_fingerprint": models_fingerprint(members),
@@ -143,6 +144,7 @@ class SoftTargets:
         pairs = [
             ("frames", self.meta["index_fingerprint"], store.index_fingerprint, str(store.path)),
             ("features", self.meta["features_fingerprint"], store.features_fingerprint, str(store.path)),
+            ("feature values", self.meta["feats_fingerprint"], store.feats_fingerprint, str(store.path)),
             ("states", self.meta["states_fingerprint"], states_fingerprint, "the labels"),
         ]
         if members_fingerprint is not None:

@@ -10,12 +10,13 @@ import pytest
 import soundfile
 from tone_pipeline import RATE, Pipeline
 
-from asr_kd.bundle.contents import BUNDLE_FILE, RecognitionSettings, read_bundle, write_bundle
+from asr_kd.bundle.contents import BUNDLE_FILE, OWN_CHECKSUM, RecognitionSettings, read_bundle, write_bundle
 from asr_kd.bundle.recognizer import Recognizer
 from asr_kd.cli.main import main
 from asr_kd.corpus.data_dir import load_data_dir
 from asr_kd.errors import DataError, MismatchError
 from asr_kd.nets.acoustic_model import AcousticModel
+from asr_kd.stage import digest
 
 SETTINGS = RecognitionSettings(acoustic_scale=0.3, insertion_penalty=0.0, beam=13.0, max_active=7000)
 
@@ -112,8 +113,14 @@ def test_a_missing_file_is_an_error_that_names_it(bundle: Path, file: str) -> No
 
 def about(bundle: Path, **changes: object) -> None:
     content = json.loads((bundle / BUNDLE_FILE).read_text())
-    content.update(changes)
-    (bundle / BUNDLE_FILE).write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+    del content[OWN_CHECKSUM]
+    changed = {key: value for key, value in (content | changes).items() if value is not None}
+    (bundle / BUNDLE_FILE).write_text(json.dumps(changed | {OWN_CHECKSUM: digest(changed)}))
+
+
+def altered_settings(bundle: Path) -> None:
+    text = (bundle / BUNDLE_FILE).read_text()
+    (bundle / BUNDLE_FILE).write_text(text.replace('"max_active": 7', '"max_active": 8'))
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
@@ -125,6 +132,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "a file without a checksum": lambda bundle: about(bundle, checksums={}),
     "no features": lambda bundle: about(bundle, features=None),
     "unknown features": lambda bundle: about(bundle, features={"fbank": {"num_mfcc": 13}}),
+    "altered settings": altered_settings,
     "no settings": lambda bundle: about(bundle, recognition=None),
     "unknown settings": lambda bundle: about(bundle, recognition={"lattice_beam": 8}),
 }

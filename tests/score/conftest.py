@@ -29,7 +29,7 @@ def write_decoded(
     (directory / "utt2spk").write_text("".join(f"{utt} {utt.split('-')[0]}\n" for utt in ref))
     rows = "".join(f"{utt}\t{n}\t{correct}\t{ce}\n" for utt, (n, correct, ce) in frames.items())
     (directory / "frames.tsv").write_text("utt\tnum_frames\tnum_correct\tcross_entropy\n" + rows)
-    run = {"identity": {"command": "decode"}, "started": "2024-05-01T12:00:00+0000", "seconds": 5.0}
+    run = {"identity": {"command": "decode"}, "sessions": [[1000.0, 1005.0]]}
     (directory / "run.json").write_text(json.dumps(run | {"checksums": {"hyp.txt": directory.name}}))
     return directory
 

@@ -20,17 +20,22 @@ def test_union_length_counts_each_second_once(some: list[tuple[int, int]]) -> No
     assert union_length(some) == len({second for start, end in some for second in range(start, end)})
 
 
-def write_run(directory: Path, command: str, started: str, seconds: float) -> None:
+def write_run(directory: Path, command: str, *sessions: tuple[float, float]) -> None:
     directory.mkdir(parents=True)
-    run = {"identity": {"command": command}, "started": started, "seconds": seconds}
+    run = {"identity": {"command": command}, "sessions": sessions}
     (directory / "run.json").write_text(json.dumps(run))
 
 
 def test_members_trained_side_by_side_count_once(tmp_path: Path) -> None:
-    write_run(tmp_path / "members/1", "train", "2024-05-01T12:00:00+0000", 60.0)
-    write_run(tmp_path / "members/2", "train", "2024-05-01T14:00:30+0200", 60.0)
-    write_run(tmp_path / "mono", "flat-start", "2024-05-01T11:00:00+0000", 10.0)
+    write_run(tmp_path / "members/1", "train", (1000.0, 1060.0))
+    write_run(tmp_path / "members/2", "train", (1030.0, 1090.0))
+    write_run(tmp_path / "mono", "flat-start", (100.0, 110.0))
     assert wall_seconds([tmp_path]) == ({"flat-start": 10.0, "train": 90.0}, 100.0)
+
+
+def test_an_interrupted_run_counts_without_the_pause(tmp_path: Path) -> None:
+    write_run(tmp_path / "members/1", "train", (1000.0, 1020.0), (5000.0, 5040.0))
+    assert wall_seconds([tmp_path]) == ({"train": 60.0}, 60.0)
 
 
 def test_a_run_without_its_command_is_an_error(tmp_path: Path) -> None:

@@ -128,9 +128,11 @@ def test_what_belongs_together_passes_and_all_else_names_both_sides(
     targets.check(store, states_fingerprint="states", members_fingerprint=ensemble)
     targets.check(store, states_fingerprint="states", members_fingerprint=None)
     longer, wider = make_store([30, 50, 42]), make_store([30, 50, 41], left=3)
+    other = make_store([30, 50, 41], seed=5)
     wrong = [
         (longer, "states", ensemble, ("frames", store.index_fingerprint, longer.index_fingerprint)),
         (wider, "states", ensemble, ("features", store.features_fingerprint, wider.features_fingerprint)),
+        (other, "states", ensemble, ("feature values", store.feats_fingerprint, other.feats_fingerprint)),
         (store, "other", ensemble, ("states", "states", "other")),
         (store, "states", "other", ("models", ensemble, "other")),
     ]

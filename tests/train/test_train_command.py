@@ -111,7 +111,7 @@ def test_a_run_stopped_after_its_model_was_saved_only_finishes(pipeline: Pipelin
     assert train(pipeline, tmp_path / "out") == 0
     identity = json.loads((tmp_path / "out/run.json").read_text())["identity"]
     (tmp_path / "out").rename(tmp_path / "out.partial")
-    write_json(tmp_path / "out.partial/identity.json", identity)
+    write_json(tmp_path / "out.partial/identity.json", {"identity": identity, "sessions": [[0.0, None]]})
     made = (tmp_path / "out.partial" / MODEL_FILE).stat().st_mtime_ns
     assert train(pipeline, tmp_path / "out") == 0
     assert (tmp_path / "out" / MODEL_FILE).stat().st_mtime_ns == made
