@@ -46,31 +46,19 @@ class FsddOptions:
     dev_speed_factors: tuple[float, ...] = option("held-out: speeds in dev, to sound like others", default=(0.8, 1.25))
     test_strings: int = option("strings to report on", default=240)
     min_digits: int = option("fewest digits in a string", default=3)
-    augmented_min_digits: int = option(
-        "fewest digits in an augmented or extra string; people say single ones, too", default=1
-    )
     max_digits: int = option("most digits in a string", default=7)
     conditions: ConditionOptions = group(ConditionOptions)
     seed: int = option("everything random follows from it", default=1)
 
     def __post_init__(self) -> None:
-        for name in (
-            "train_strings",
-            "dev_strings",
-            "test_strings",
-            "dev_recordings",
-            "min_digits",
-            "augmented_min_digits",
-        ):
+        for name in ("train_strings", "dev_strings", "test_strings", "dev_recordings", "min_digits"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"--{name.replace('_', '-')} must be above 0, not {getattr(self, name)}")
         for name in ("augmented_strings", "synthetic_strings", "extra_strings"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name.replace('_', '-')} must not be negative, it is {getattr(self, name)}")
-        for name in ("min_digits", "augmented_min_digits"):
-            if self.max_digits < getattr(self, name):
-                flag = f"--{name.replace('_', '-')}"
-                raise ValueError(f"--max-digits {self.max_digits} lies below {flag} {getattr(self, name)}")
+        if self.max_digits < self.min_digits:
+            raise ValueError(f"--max-digits {self.max_digits} lies below --min-digits {self.min_digits}")
         for name in ("speed_factors", "dev_speed_factors"):
             if not all(0.5 <= factor <= 2 for factor in getattr(self, name)) or not getattr(self, name):
                 raise ValueError(f"--{name.replace('_', '-')} must be factors between 0.5 and 2")
@@ -182,7 +170,7 @@ def _person(
     string: JoinedString, options: FsddOptions, talkers: Sequence[Samples], rng: np.random.Generator
 ) -> Samples:
     level_db = _LEVEL_DB + (rng.uniform(-_GAIN_DB, _GAIN_DB) if string.exposed else 0.0)
-    samples = join(string.recordings, level_db, rng, speed=string.speed, cut_close=string.exposed)
+    samples = join(string.recordings, level_db, rng, speed=string.speed)
     return expose(samples, SAMPLE_RATE, options.conditions, talkers, rng) if string.exposed else samples
 
 
@@ -212,8 +200,7 @@ def _joined(
             name += "-aug"
         count = num_strings // len(sources) + (place < num_strings % len(sources))
         rng = generator(options.seed, split, name, "deal")
-        min_digits = options.augmented_min_digits if exposed else options.min_digits
-        for index, dealt in enumerate(deal(by_speaker[speaker], count, min_digits, options.max_digits, rng)):
+        for index, dealt in enumerate(deal(by_speaker[speaker], count, options.min_digits, options.max_digits, rng)):
             string_id = f"{name}-{split}-{index:04d}"
             yield JoinedString(id=string_id, speaker=name, recordings=dealt, speed=speed, exposed=exposed)
 

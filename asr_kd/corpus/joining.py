@@ -13,8 +13,6 @@ from asr_kd.corpus.noise import Samples
 _PAUSES_S = ((0.0, 0.0), (0.02, 0.15), (0.15, 0.5))
 _PAUSE_SHARES = (0.25, 0.55, 0.20)
 _MARGIN_S = (0.1, 0.4)
-# Some cut their recordings right at the speech, as FSDD's own are.
-_CUT_CLOSE_SHARE = 0.3
 _FADE_S = 0.005
 
 # Recordings of one speaker differ by up to 40 dB; a person who reads a string out does not.
@@ -35,14 +33,7 @@ def deal(
         yield [recordings[i] for i in drawn]
 
 
-def join(
-    recordings: Sequence[Recording],
-    level_db: float,
-    rng: np.random.Generator,
-    *,
-    speed: float = 1.0,
-    cut_close: bool = False,
-) -> Samples:
+def join(recordings: Sequence[Recording], level_db: float, rng: np.random.Generator, *, speed: float = 1.0) -> Samples:
     """One string: recordings at about one level, faded in and out over a background that never stops.
 
     The background is noise with the level and the spectrum of the recordings' own quietest moments, so that neither
@@ -51,7 +42,6 @@ def join(
     Args:
         level_db: the active speech level, 0 being the power of a full-scale square wave.
         speed: above 1 is faster and higher, as a tape: pitch and formants move together, as in a shorter vocal tract.
-        cut_close: let some begin or end without any silence.
     """
     levels_db = level_db + rng.uniform(-_LEVEL_SPREAD_DB, _LEVEL_SPREAD_DB, len(recordings))
     loud = [
@@ -60,18 +50,14 @@ def join(
     ]
     # Before the change of speed: slowed speech has nothing in the highest band, a room does.
     floor_F = np.median([_floor(samples) for samples in loud], axis=0)
-    pieces = [_silence(_margin_s(rng, cut_close))]
+    pieces = [_silence(rng.uniform(*_MARGIN_S))]
     for place, samples in enumerate(loud):
         if place:
             pieces.append(_silence(_pause_s(rng)))
         pieces.append(_faded(soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE) if speed != 1 else samples))
-    pieces.append(_silence(_margin_s(rng, cut_close)))
+    pieces.append(_silence(rng.uniform(*_MARGIN_S)))
     joined = np.concatenate(pieces)
     return joined + _shaped_noise(floor_F, len(joined), rng)
-
-
-def _margin_s(rng: np.random.Generator, cut_close: bool) -> float:
-    return 0.0 if cut_close and rng.random() < _CUT_CLOSE_SHARE else float(rng.uniform(*_MARGIN_S))
 
 
 def _pause_s(rng: np.random.Generator) -> float:

@@ -103,6 +103,7 @@ def _round(
         title=f"round {number} ",
     )
     device = prepare(options.train.device)
+    model.to(device, options.train.device.dtype)
     pdfs, dropped = align_store(model, store, transcripts, language, options.align, device=device, nj=nj)
     check_dropped(dropped, store)
     write_aligned(here, store, pdfs, dropped, language.states)

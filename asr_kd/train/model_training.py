@@ -122,7 +122,7 @@ def train_model(
     if start is not None:
         net.load_state_dict(start.net.state_dict())
     log.info("%d parameters, %d frames an epoch, %s", num_parameters(net), len(frames), device)
-    dev = DevSet(data.dev_store, data.dev_labels.pdfs, device=device)
+    dev = DevSet(data.dev_store, data.dev_labels.pdfs, device=device, dtype=options.device.dtype)
     Trainer(net, frames, make_objective(frames, device), dev, options, directory, title=title).run()
     model = AcousticModel(card, net.eval(), data.log_prior().to(device))
     model.save(directory)
