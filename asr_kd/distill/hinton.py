@@ -40,12 +40,12 @@ class StoredTeacher:
         self._reader = reader
         self.temperature = reader.temperature
 
-    def loss(self, logits_BP: Tensor, batch: Batch) -> Tensor:
-        """The soft term, with T^2."""
+    def loss(self, logits_BP: Tensor, batch: Batch, weight: float) -> Tensor:
+        """The soft term, with T^2, times its weight."""
         if self._reader.dense:
-            return dense_soft_loss(logits_BP, self._reader.dense_batch(batch.frames_B), self.temperature)
+            return weight * dense_soft_loss(logits_BP, self._reader.dense_batch(batch.frames_B), self.temperature)
         ids_BK, probs_BK = self._reader.sparse_batch(batch.frames_B)
-        return sparse_soft_loss(logits_BP, ids_BK, probs_BK, self.temperature)
+        return sparse_soft_loss(logits_BP, ids_BK, probs_BK, self.temperature, weight=weight)
 
 
 class LiveTeacher:
@@ -56,11 +56,11 @@ class LiveTeacher:
         self._mean = mean
         self.temperature = temperature
 
-    def loss(self, logits_BP: Tensor, batch: Batch) -> Tensor:
-        """The soft term, with T^2."""
+    def loss(self, logits_BP: Tensor, batch: Batch, weight: float) -> Tensor:
+        """The soft term, with T^2, times its weight."""
         with torch.inference_mode():
             probs_BP = ensemble_targets(self._members, batch.inputs_BW, temperature=self.temperature, mean=self._mean)
-        return dense_soft_loss(logits_BP, probs_BP.clone(), self.temperature)
+        return weight * dense_soft_loss(logits_BP, probs_BP.clone(), self.temperature)
 
 
 class DistillObjective:
@@ -79,7 +79,7 @@ class DistillObjective:
         """The terms ``soft`` and ``hard``, weighted; a term of weight 0 is not computed."""
         losses: dict[str, Tensor] = {}
         if self._weights.soft_weight > 0:
-            losses["soft"] = self._teacher.loss(logits_BP, batch) * self._weights.soft_weight
+            losses["soft"] = self._teacher.loss(logits_BP, batch, self._weights.soft_weight)
         if self._weights.hard_weight > 0:
             losses |= self._hard.losses(logits_BP, batch)
         return losses

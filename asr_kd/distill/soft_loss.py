@@ -3,11 +3,14 @@
 Legend: B frames of a batch, P pdfs, K kept of a frame.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+CACHE_VALUES = 1 << 18
 
 
 def dense_soft_loss(logits_BP: Tensor, probs_BP: Tensor, temperature: float) -> Tensor:
@@ -18,30 +21,54 @@ def dense_soft_loss(logits_BP: Tensor, probs_BP: Tensor, temperature: float) -> 
     return functional.cross_entropy(logits_BP / temperature, probs_BP) * temperature**2
 
 
-def sparse_soft_loss(logits_BP: Tensor, ids_BK: Tensor, probs_BK: Tensor, temperature: float) -> Tensor:
-    """As `dense_soft_loss`, for distributions given as class ids and probabilities that sum to one.
+def sparse_soft_loss(
+    logits_BP: Tensor, ids_BK: Tensor, probs_BK: Tensor, temperature: float, *, weight: float = 1.0
+) -> Tensor:
+    """As `dense_soft_loss`, for distributions given as class ids and probabilities that sum to one, times a weight.
 
-    An id may stand more than once in a row; its probabilities add up.
+    An id may stand more than once in a row; its probabilities add up. A weight given here costs nothing, one
+    multiplied onto the loss costs another pass over the gradient.
     """
-    loss: Tensor = _SparseSoftLoss.apply(logits_BP, ids_BK, probs_BK, temperature)
+    loss: Tensor = _SparseSoftLoss.apply(logits_BP, ids_BK, probs_BK, temperature, weight)
     return loss
 
 
 class _SparseSoftLoss(torch.autograd.Function):
-    """The gradient is the student's softmax with the few kept probabilities taken off, made in place."""
+    """Loss and gradient in one pass: the student's softmax with the few kept probabilities taken off.
+
+    On the CPU a few rows at a time, which stay in its cache from the logits to the finished gradient: with 14,000
+    classes, memory is the limit.
+    """
 
     @staticmethod
-    def forward(ctx: Any, logits_BP: Tensor, ids_BK: Tensor, probs_BK: Tensor, temperature: float) -> Tensor:
-        scaled_BP = logits_BP / temperature
-        log_sum_B = torch.logsumexp(scaled_BP, dim=1)
-        picked_B = (scaled_BP.gather(1, ids_BK) * probs_BK).sum(dim=1)
-        ctx.save_for_backward(scaled_BP, log_sum_B, ids_BK, probs_BK)
-        ctx.temperature = temperature
-        return (log_sum_B - picked_B).mean() * temperature**2
+    def forward(
+        ctx: Any, logits_BP: Tensor, ids_BK: Tensor, probs_BK: Tensor, temperature: float, weight: float
+    ) -> Tensor:
+        probs_BK = probs_BK.to(logits_BP.dtype)
+        gradient_BP = torch.empty_like(logits_BP)
+        losses_B = logits_BP.new_empty(len(logits_BP))
+        factor = weight * temperature / len(logits_BP)
+        for rows in _stretches(logits_BP):
+            q_RP, ids_RK, probs_RK = gradient_BP[rows], ids_BK[rows], probs_BK[rows]
+            z_RP = logits_BP[rows]
+            torch.add(z_RP.amax(dim=1, keepdim=True) / -temperature, z_RP, alpha=1 / temperature, out=q_RP)
+            picked_R = (q_RP.gather(1, ids_RK) * probs_RK).sum(dim=1)
+            sums_R1 = q_RP.exp_().sum(dim=1, keepdim=True)
+            torch.sub(sums_R1.log().squeeze(1), picked_R, out=losses_B[rows])
+            q_RP.mul_(factor / sums_R1).scatter_add_(1, ids_RK, probs_RK * -factor)
+        ctx.save_for_backward(gradient_BP)
+        return losses_B.mean() * (weight * temperature**2)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        scaled_BP, log_sum_B, ids_BK, probs_BK = ctx.saved_tensors
-        q_BP = (scaled_BP - log_sum_B[:, None]).exp_()
-        q_BP.scatter_add_(1, ids_BK, -probs_BK)
-        return q_BP.mul_(grads[0] * ctx.temperature / len(q_BP)), None, None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (gradient_BP,) = ctx.saved_tensors
+        done = gradient_BP.device.type == "cpu" and float(grads[0]) == 1.0
+        return gradient_BP if done else gradient_BP * grads[0], None, None, None, None
+
+
+def _stretches(logits_BP: Tensor) -> Iterator[slice]:
+    """Rows that fit in a core's cache; all at once on a GPU, where every call costs more than it saves."""
+    rows, classes = logits_BP.shape
+    step = max(1, CACHE_VALUES // classes) if logits_BP.device.type == "cpu" else rows
+    for begin in range(0, rows, step):
+        yield slice(begin, min(begin + step, rows))

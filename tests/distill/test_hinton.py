@@ -29,8 +29,8 @@ class FixedTeacher:
     def __init__(self, probs_NP: torch.Tensor) -> None:
         self.probs_NP = probs_NP
 
-    def loss(self, logits_BP: torch.Tensor, batch: Batch) -> torch.Tensor:
-        return dense_soft_loss(logits_BP, self.probs_NP[batch.frames_B], self.temperature)
+    def loss(self, logits_BP: torch.Tensor, batch: Batch, weight: float) -> torch.Tensor:
+        return weight * dense_soft_loss(logits_BP, self.probs_NP[batch.frames_B], self.temperature)
 
 
 def normal(*shape: int, seed: int) -> torch.Tensor:
@@ -111,7 +111,7 @@ def test_a_live_teacher_equals_its_stored_dense_targets(
     frames_B = torch.randperm(70, generator=torch.Generator().manual_seed(1))
     batch = Batch(frames_B, store.windows(slice(0, 70))[frames_B])
     one, other = normal(70, PDFS, seed=5).requires_grad_(), normal(70, PDFS, seed=5).requires_grad_()
-    stored_loss, live_loss = stored.loss(one, batch), live.loss(other, batch)
+    stored_loss, live_loss = stored.loss(one, batch, 0.7), live.loss(other, batch, 0.7)
     assert stored.temperature == live.temperature == 3.0
     torch.testing.assert_close(stored_loss, live_loss, rtol=1e-3, atol=1e-3)
     stored_loss.backward()
@@ -126,7 +126,7 @@ def test_a_live_teacher_is_not_trained(
     member = make_model(store, num_pdfs=PDFS)
     batch = Batch(torch.arange(20), store.windows(slice(0, 20)))
     LiveTeacher([member], temperature=1.0, mean="arithmetic").loss(
-        normal(20, PDFS, seed=1).requires_grad_(), batch
+        normal(20, PDFS, seed=1).requires_grad_(), batch, 1.0
     ).backward()
     assert all(parameter.grad is None for parameter in member.net.parameters())
 
@@ -140,7 +140,7 @@ def test_a_student_that_equals_its_teacher_has_no_gradient(
     with torch.no_grad():
         logits_BP = member.net(x_BW)
     leaf = logits_BP.clone().requires_grad_()
-    LiveTeacher([member], temperature=2.0, mean="geometric").loss(leaf, Batch(torch.arange(20), x_BW)).backward()
+    LiveTeacher([member], temperature=2.0, mean="geometric").loss(leaf, Batch(torch.arange(20), x_BW), 1.0).backward()
     assert leaf.grad is not None
     torch.testing.assert_close(leaf.grad, torch.zeros_like(leaf), rtol=0, atol=1e-6)
     probs = ensemble_targets([member], x_BW, temperature=2.0, mean="geometric")

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr_kd.distill import soft_loss
 from asr_kd.distill.soft_loss import dense_soft_loss, sparse_soft_loss
 
 
@@ -81,6 +82,30 @@ def test_the_sparse_gradient_is_that_of_its_loss(temperature: float) -> None:
     probs_BK = torch.tensor([[0.5, 0.2, 0.2, 0.1], [0.7, 0.1, 0.1, 0.1]], dtype=torch.float64)
     logits_BP = normal(2, 7, seed=3, scale=2).requires_grad_()
     assert torch.autograd.gradcheck(lambda z: 1.7 * sparse_soft_loss(z, ids_BK, probs_BK, temperature), logits_BP)
+
+
+def test_a_weight_given_to_the_loss_is_one_multiplied_onto_it() -> None:
+    ids_BK, probs_BK = torch.tensor([[1, 4]]), torch.tensor([[0.4, 0.6]]).double()
+    inside, outside = (normal(1, 5, seed=1).requires_grad_() for _ in range(2))
+    losses = (
+        sparse_soft_loss(inside, ids_BK, probs_BK, 2.0, weight=0.3),
+        0.3 * sparse_soft_loss(outside, ids_BK, probs_BK, 2.0),
+    )
+    torch.testing.assert_close(*losses)
+    sum(losses).backward()  # type: ignore[union-attr]
+    torch.testing.assert_close(inside.grad, outside.grad)
+
+
+def test_rows_are_taken_a_few_at_a_time_without_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids_BK, probs_BK = torch.randint(0, 9, (11, 3)), torch.full((11, 3), 1 / 3, dtype=torch.float64)
+    found = []
+    for values in (1, 30, 10_000):
+        monkeypatch.setattr(soft_loss, "CACHE_VALUES", values)
+        logits_BP = normal(11, 9, seed=1).requires_grad_()
+        sparse_soft_loss(logits_BP, ids_BK, probs_BK, 2.0).backward()
+        found.append(logits_BP.grad)
+    torch.testing.assert_close(found[0], found[1])
+    torch.testing.assert_close(found[0], found[2])
 
 
 def test_a_class_that_is_held_twice_counts_twice() -> None:
