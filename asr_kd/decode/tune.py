@@ -38,10 +38,11 @@ class Tuned:
 
 
 def tune(error: Callable[[float, float], float], options: TuneOptions) -> Tuned:
-    """Walk downhill over the grid, one axis at a time, until neither brings the error down.
+    """Try all scales without a penalty, then walk downhill from the best, one axis at a time.
 
-    Along an axis the walk goes on while any of the next `PATIENCE` points is better: the error of a small
-    dev set is not smooth.
+    The error over the scales can have two valleys (a high scale with a high penalty is one), so a walk from the middle
+    may end in the wrong one. Along an axis the walk goes on while any of the next `PATIENCE` points is better: the
+    error of a small dev set is not smooth.
 
     Args:
         error: of an acoustic scale and an insertion penalty; each point is asked for once.
@@ -54,7 +55,8 @@ def tune(error: Callable[[float, float], float], options: TuneOptions) -> Tuned:
             known[point] = error(scales[point[0]], penalties[point[1]])
         return known[point]
 
-    here = (len(scales) // 2, min(range(len(penalties)), key=lambda index: abs(penalties[index])))
+    no_penalty = min(range(len(penalties)), key=lambda index: abs(penalties[index]))
+    here = min(((index, no_penalty) for index in range(len(scales))), key=at)
     before = None
     while before != here:
         before = here

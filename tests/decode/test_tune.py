@@ -59,6 +59,14 @@ def test_no_point_is_asked_for_twice_and_no_point_nearby_is_better(options: Tune
         assert tuned.error <= error(tuned.acoustic_scale, penalty)
 
 
+def test_a_second_valley_at_high_scales_does_not_catch_it() -> None:
+    def error(scale: float, penalty: float) -> float:
+        return min(0.1 + 2 * abs(scale - 0.05), 0.15 + abs(scale - 0.6) / 4) + abs(penalty) / 100
+
+    tuned = tune(error, TuneOptions())
+    assert (tuned.acoustic_scale, tuned.insertion_penalty) == (0.05, 0.0)
+
+
 def test_of_penalties_that_are_equally_good_the_smallest_is_taken() -> None:
     options = TuneOptions(acoustic_scales=(0.1, 0.2), insertion_penalties=(-3.0, -1.0, 2.0, 6.0))
     assert tune(lambda scale, penalty: 0.1, options).insertion_penalty == -1.0
