@@ -4,7 +4,9 @@ Legend: N frames of all stores, B frames of a batch, W width of a window.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,9 @@ import torch
 from torch import Tensor
 
 from asr_kd.errors import MismatchError
-from asr_kd.frames.store import FrameStore, gather_windows
+from asr_kd.frames.store import FrameStore
+from asr_kd.train.frame_buffer import EpochPlan, FrameBuffer, ReadAhead, plan_epoch, random_order, read_buffer
+from asr_kd.train.frame_table import PaddedRows, table_of_stores
 
 NO_LABEL = -1
 
@@ -32,6 +36,10 @@ class FrameSet:
         stores: frame stores with the same features.
         labels: a pdf id for each frame of each store (-1: none), or None where a store has none.
         use_unlabelled: whether frames without a label are trained on.
+        shuffle_frames: frames read from disk and shuffled at a time; None for all at once.
+
+    Attributes:
+        labels_N: pdf id of every frame, int32, on the device.
     """
 
     def __init__(
@@ -41,48 +49,78 @@ class FrameSet:
         *,
         use_unlabelled: bool,
         device: torch.device,
+        shuffle_frames: int | None = None,
     ) -> None:
         check_same_features(stores)
-        self.context = stores[0].left + 1 + stores[0].right
         self.device = device
-        offsets = np.concatenate([[0], np.cumsum([len(store.padded) for store in stores])])
-        rows = [store.window_rows + offset for store, offset in zip(stores, offsets, strict=False)]
-        self._rows_N = torch.from_numpy(np.concatenate(rows)).to(device)
-        # One store stays memory-mapped: processes that train side by side share its pages.
-        padded = stores[0].padded if len(stores) == 1 else torch.cat([store.padded for store in stores])
-        self._padded = padded.to(device)
-        filled = [
-            np.full(store.num_frames, NO_LABEL, np.int32) if given is None else given
+        self.labels_N = _all_labels(stores, labels).to(device)
+        eligible = [
+            None if use_unlabelled else _labelled(given, store.num_frames)
             for store, given in zip(stores, labels, strict=True)
         ]
-        self.labels_N = torch.from_numpy(np.concatenate(filled).astype(np.int64)).to(device)
-        self._eligible = (
-            torch.arange(len(self.labels_N)) if use_unlabelled else torch.nonzero(self.labels_N.cpu() >= 0).squeeze(1)
-        )
+        self._table = table_of_stores(stores, eligible)
+        self._num_frames = len(self._table)
+        streams = shuffle_frames is not None and shuffle_frames < self._num_frames
+        self._shuffle_frames = shuffle_frames if streams else None
+        self._rows = PaddedRows([store.padded for store in stores], stores[0].left + 1 + stores[0].right)
+        if self._shuffle_frames is None and device.type != "cpu":
+            self._table, self._rows = self._table.to(device), self._rows.to(device)
 
     def __len__(self) -> int:
         """Frames of one epoch."""
-        return len(self._eligible)
+        return self._num_frames
 
-    def num_batches(self, batch_size: int) -> int:
-        """Steps of one epoch; the last batch may be smaller."""
-        return -(-len(self) // batch_size)
+    def num_batches(self, batch_size: int, world_size: int = 1) -> int:
+        """Steps of one epoch, the same on every rank; the last batch may be smaller."""
+        return -(-len(self) // (batch_size * world_size))
 
-    def epoch(self, *, seed: int, epoch: int, batch_size: int, first_batch: int = 0) -> Iterator[Batch]:
+    def epoch(
+        self, *, seed: int, epoch: int, batch_size: int, first_batch: int = 0, rank: int = 0, world_size: int = 1
+    ) -> Iterator[Batch]:
         """The batches of one epoch, in an order that depends on ``seed`` and ``epoch`` alone.
 
+        The batches of all ranks together are those of one process with ``world_size`` times the batch size. The
+        last one is divided as evenly as it goes: a rank's part may be empty.
+
         Args:
+            batch_size: frames of a step on each rank.
             first_batch: where to carry on in an epoch that was interrupted.
         """
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        order = self._eligible[torch.randperm(len(self), generator=generator)].to(self.device)
-        for begin in range(first_batch * batch_size, len(self), batch_size):
-            frames_B = order[begin : begin + batch_size]
-            yield Batch(frames_B, self.windows(frames_B))
+        num_frames, together = len(self), batch_size * world_size
+        plan = plan_epoch(num_frames, self._shuffle_frames, seed=seed, epoch=epoch)
+        with ThreadPoolExecutor(1) as pool:
+            buffers = ReadAhead(partial(self._buffer, plan), plan.numbers_from(first_batch * together), pool)
+            for low in range(first_batch * together, num_frames, together):
+                high = min(low + together, num_frames)
+                begin, end = (low + part * (high - low) // world_size for part in (rank, rank + 1))
+                yield Batch(*buffers.batch(begin, end, needed_to=high))
 
-    def windows(self, frames_B: Tensor) -> Tensor:
-        """The windows ``[B, W]`` of frames."""
-        return gather_windows(self._padded, self._rows_N[frames_B], self.context)
+    def _buffer(self, plan: EpochPlan, number: int) -> FrameBuffer:
+        if self._shuffle_frames is not None:
+            return read_buffer(self._table, self._rows, plan, number, device=self.device)
+        order_N = random_order(len(self), plan.seeds[number])
+        return FrameBuffer(plan.begins[number], order_N.to(self.device), self._table, self._rows)
+
+
+def _labelled(labels_N: np.ndarray | None, num_frames: int) -> np.ndarray | None:
+    """Which frames have a label ``[N]``, or None where all have."""
+    if labels_N is None:
+        return np.zeros(num_frames, dtype=bool)
+    found_N = labels_N >= 0
+    return None if found_N.all() else found_N
+
+
+def _all_labels(stores: Sequence[FrameStore], labels: Sequence[np.ndarray | None]) -> Tensor:
+    """Labels ``[N]`` int32 of all stores; those of a single store are not copied."""
+    if len(labels) == 1 and labels[0] is not None and labels[0].dtype == np.int32:
+        return torch.from_numpy(labels[0])
+    labels_N = np.full(sum(store.num_frames for store in stores), NO_LABEL, np.int32)
+    first = 0
+    for store, given in zip(stores, labels, strict=True):
+        if given is not None:
+            labels_N[first : first + store.num_frames] = given
+        first += store.num_frames
+    return torch.from_numpy(labels_N)
 
 
 def check_same_features(stores: Sequence[FrameStore]) -> None:

@@ -28,6 +28,7 @@ from asr_kd.train.frame_set import Batch, FrameSet
 from asr_kd.train.metrics import MetricsLog
 from asr_kd.train.objective import Objective, gradient_shares
 from asr_kd.train.schedule import NewBob, OptimizerOptions, cosine_factor, make_optimizer
+from asr_kd.train.shuffle import ShuffleOptions
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class TrainOptions:
     batch_size: int = option("frames of a step", default=1024)
     optimizer: OptimizerOptions = group(OptimizerOptions)
     device: DeviceOptions = group(DeviceOptions)
+    shuffle: ShuffleOptions = group(ShuffleOptions)
     seed: int = option("seed of initial weights, order of frames and dropout", default=1)
     checkpoint_seconds: float = option("how often to save where the run stands", default=60.0, affects_result=False)
 

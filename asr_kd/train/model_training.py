@@ -22,6 +22,7 @@ from asr_kd.train.dev_set import DevSet
 from asr_kd.train.frame_set import FrameSet, check_same_features, store_names
 from asr_kd.train.loop import Trainer, TrainOptions, log
 from asr_kd.train.objective import Objective
+from asr_kd.train.shuffle import decided_shuffle
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,9 @@ def train_model(
         [None if labels is None else labels.pdfs for labels in data.labels],
         use_unlabelled=use_unlabelled,
         device=device,
+        shuffle_frames=decided_shuffle(
+            options.shuffle, data.stores, directory, device=device, begun=under_way.exists()
+        ),
     )
     card = data.card(net_options)
     net = card.new_net(seed=options.seed).to(device)

@@ -34,7 +34,7 @@ class HardTargets:
 
     def losses(self, logits_BP: Tensor, batch: Batch) -> dict[str, Tensor]:
         """``weight * mean(-log softmax(logits)[label])`` in nats, the mean over labelled frames."""
-        labels_B = self._labels_N[batch.frames_B]
+        labels_B = self._labels_N[batch.frames_B].long()
         total = functional.cross_entropy(logits_BP, labels_B, ignore_index=NO_LABEL, reduction="sum")
         count = (labels_B != NO_LABEL).sum().clamp(min=1)
         return {"hard": total * (self._weight / count)}

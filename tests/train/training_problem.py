@@ -58,5 +58,5 @@ class TwoLosses:
         self._labels_N, self._part = labels_N, part
 
     def losses(self, logits_BP: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
-        loss = functional.cross_entropy(logits_BP, self._labels_N[batch.frames_B])
+        loss = functional.cross_entropy(logits_BP, self._labels_N[batch.frames_B].long())
         return {"much": (1 - self._part) * loss, "little": self._part * loss}

@@ -1,0 +1,90 @@
+"""How many frames are shuffled at a time: all, or as many as memory holds. Decided once for a run, and recorded."""
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from asr_kd.errors import UsageError
+from asr_kd.frames.store import FrameStore
+from asr_kd.options import option
+from asr_kd.stage import write_json
+
+log = logging.getLogger(__name__)
+
+SHUFFLE_FILE = "shuffle.json"
+BYTES_BESIDE_FEATURES = 8  # a frame's label and its place in the epoch's order, int32 each
+BUFFERS = 2  # the one trained on and the next
+MOST_FRAMES = 2**22
+MEMORY_INFO = Path("/proc/meminfo")
+MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShuffleOptions:
+    """How much of the training data is in memory at a time."""
+
+    shuffle_frames: int | None = option(
+        "frames read and shuffled at a time (default: all, where they fit in half of the free memory)", default=None
+    )
+
+    def __post_init__(self) -> None:
+        if self.shuffle_frames is not None and self.shuffle_frames < 1:
+            raise UsageError("--shuffle-frames must be at least 1")
+
+
+def decided_shuffle(
+    options: ShuffleOptions, stores: Sequence[FrameStore], directory: Path, *, device: torch.device, begun: bool
+) -> int | None:
+    """Frames to shuffle at a time, None for all at once; a run that was begun goes on as it began.
+
+    The order of frames depends on it, so free memory is asked only when a run begins. `SHUFFLE_FILE` in the run's
+    directory says what was decided, unless it was all at once.
+
+    Args:
+        directory: of the run.
+        begun: whether the run left a checkpoint there.
+    """
+    path = directory / SHUFFLE_FILE
+    if options.shuffle_frames is not None:
+        return options.shuffle_frames
+    if path.exists():
+        return int(json.loads(path.read_text(encoding="utf-8"))["shuffle_frames"])
+    if begun:
+        return None
+    found = frames_that_fit(stores, free_bytes(device) // 2)
+    if found is not None:
+        log.info("not all frames fit in half of the free memory: %d are read and shuffled at a time", found)
+        write_json(path, {"shuffle_frames": found})
+    return found
+
+
+def frames_that_fit(stores: Sequence[FrameStore], num_bytes: int) -> int | None:
+    """None where all frames fit in memory; else the frames of a buffer of which two fit, a power of two."""
+    num_frames = sum(store.num_frames for store in stores)
+    features = sum(store.padded.nbytes for store in stores)
+    if features + num_frames * BYTES_BESIDE_FEATURES <= num_bytes:
+        return None
+    fitting = num_bytes * num_frames // (BUFFERS * (features + num_frames * BYTES_BESIDE_FEATURES))
+    return min(MOST_FRAMES, 1 << max(fitting.bit_length() - 1, 0))
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on a device: for the CPU what the system can hand out without swapping."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = MEMORY_LIMIT.read_text().strip() if MEMORY_LIMIT.exists() else "max"
+    limits = [total, _available() or total, total if limit == "max" else int(limit)]
+    return min(limits)
+
+
+def _available() -> int | None:
+    if not MEMORY_INFO.exists():
+        return None
+    fields = dict(line.split(":", 1) for line in MEMORY_INFO.read_text().splitlines() if ":" in line)
+    return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
