@@ -56,7 +56,9 @@ def tune(error: Callable[[float, float], float], options: TuneOptions) -> Tuned:
         return known[point]
 
     no_penalty = min(range(len(penalties)), key=lambda index: abs(penalties[index]))
-    here = min(((index, no_penalty) for index in range(len(scales))), key=at)
+    middle = len(scales) // 2
+    # Of equals the one nearest the grid's middle: the edge of a plateau is the worst place on it.
+    here = min(((index, no_penalty) for index in range(len(scales))), key=lambda p: (at(p), abs(p[0] - middle)))
     before = None
     while before != here:
         before = here

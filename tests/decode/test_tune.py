@@ -67,6 +67,11 @@ def test_a_second_valley_at_high_scales_does_not_catch_it() -> None:
     assert (tuned.acoustic_scale, tuned.insertion_penalty) == (0.05, 0.0)
 
 
+def test_of_scales_that_are_equally_good_the_one_nearest_the_middle_is_taken() -> None:
+    options = TuneOptions(acoustic_scales=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7))
+    assert tune(lambda scale, penalty: float(scale > 0.35), options).acoustic_scale == 0.3
+
+
 def test_of_penalties_that_are_equally_good_the_smallest_is_taken() -> None:
     options = TuneOptions(acoustic_scales=(0.1, 0.2), insertion_penalties=(-3.0, -1.0, 2.0, 6.0))
     assert tune(lambda scale, penalty: 0.1, options).insertion_penalty == -1.0
