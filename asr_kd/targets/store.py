@@ -177,17 +177,29 @@ class TargetReader:
         self.temperature = float(first.meta["temperature"])
         self.dense = first.dense
         self._layout = first.layout
-        rows = first.rows if len(stores) == 1 else torch.cat([store.rows for store in stores])
-        self._rows = rows.to(device)
+        # On the CPU each store stays memory-mapped: processes that train side by side share its pages.
+        rows = [store.rows for store in stores]
+        self._parts = rows if device.type == "cpu" or len(rows) == 1 else [torch.cat(rows)]
+        self._parts = [part.to(device) for part in self._parts]
+        self._starts = [0, *np.cumsum([len(part) for part in self._parts]).tolist()]
 
     def dense_batch(self, frames_B: Tensor) -> Tensor:
         """Distributions ``[B, P]`` float32 of frames."""
-        probs_BP = torch.index_select(self._rows, 0, frames_B).float()
+        probs_BP = self._records(frames_B).float()
         return probs_BP / probs_BP.sum(dim=1, keepdim=True)
 
     def sparse_batch(self, frames_B: Tensor) -> tuple[Tensor, Tensor]:
         """Class ids and probabilities ``[B, K]`` of frames."""
-        return self._layout.unpack(torch.index_select(self._rows, 0, frames_B))
+        return self._layout.unpack(self._records(frames_B))
+
+    def _records(self, frames_B: Tensor) -> Tensor:
+        if len(self._parts) == 1:
+            return torch.index_select(self._parts[0], 0, frames_B)
+        records_BR = self._parts[0].new_empty((len(frames_B), self._parts[0].shape[1]))
+        for part, start in zip(self._parts, self._starts, strict=False):
+            own_B = torch.nonzero((frames_B >= start) & (frames_B < start + len(part))).squeeze(1)
+            records_BR[own_B] = torch.index_select(part, 0, frames_B[own_B] - start)
+        return records_BR
 
 
 def _chunks(num_frames: int) -> Iterator[slice]:
