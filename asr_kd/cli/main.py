@@ -38,6 +38,9 @@ COMMANDS: dict[str, str] = {
     "report": "write one page from the results of one or several protocols",
     "make-bundle": "pack a model with all it needs to recognise speech",
     "recognize": "recognise audio files with a bundle",
+    # how fast, how large
+    "plan": "say what training and distillation will need of disk, memory and time, before they run",
+    "bench": "measure every part next to the machine's limit and to other programs",
 }
 
 ALWAYS_PRINT = ("score",)  # what they print is wanted even when there is nothing to do
