@@ -50,12 +50,14 @@ class _SparseSoftLoss(torch.autograd.Function):
         factor = weight * temperature / len(logits_BP)
         for rows in _stretches(logits_BP):
             q_RP, ids_RK, probs_RK = gradient_BP[rows], ids_BK[rows], probs_BK[rows]
-            z_RP = logits_BP[rows]
-            torch.add(z_RP.amax(dim=1, keepdim=True) / -temperature, z_RP, alpha=1 / temperature, out=q_RP)
+            torch.div(logits_BP[rows], temperature, out=q_RP)
             picked_R = (q_RP.gather(1, ids_RK) * probs_RK).sum(dim=1)
-            sums_R1 = q_RP.exp_().sum(dim=1, keepdim=True)
-            torch.sub(sums_R1.log().squeeze(1), picked_R, out=losses_B[rows])
-            q_RP.mul_(factor / sums_R1).scatter_add_(1, ids_RK, probs_RK * -factor)
+            largest_R = q_RP.amax(dim=1)
+            torch.softmax(q_RP, dim=1, out=q_RP)
+            # The likeliest class tells the normaliser: log q = z / T - log_sum. Its q is never too small for a log.
+            log_sum_R = largest_R - q_RP.amax(dim=1).log()
+            torch.sub(log_sum_R, picked_R, out=losses_B[rows])
+            q_RP.mul_(factor).scatter_add_(1, ids_RK, probs_RK * -factor)
         ctx.save_for_backward(gradient_BP)
         return losses_B.mean() * (weight * temperature**2)
 

@@ -3,6 +3,7 @@
 Legend: S samples, N frames of all utterances, T frames of one utterance, F filters.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ from torchaudio.compliance.kaldi import get_mel_banks
 from asr_kd.errors import UsageError
 from asr_kd.options import option
 
-CHUNK_FRAMES = 512  # the windowed frames and their spectra then stay in the L2 cache
+CHUNK_FRAMES = 1024  # enough that setting up a transform costs little, few enough for the cache
+BLOCK_FILTERS = 14
 FULL_SCALE = 32768.0  # Kaldi computes on 16-bit sample values
 LOG_FLOOR = float(np.finfo(np.float32).eps)
 PREEMPHASIS = 0.97
@@ -93,11 +95,8 @@ class Fbank:
             -500.0,
             1.0,
         )
-        bins = options.fft_size // 2 + 1
-        padded = torch.zeros(bins, options.num_mel_bins)
-        padded[: mel.shape[1]] = mel.T
         # Squared real and imaginary parts stand side by side, so each row of the matrix stands twice.
-        self._mel = padded.repeat_interleave(2, dim=0).contiguous()
+        self._mel = _blocks(mel.T.repeat_interleave(2, dim=0))
 
     def __call__(self, waves: Sequence[np.ndarray]) -> list[Tensor]:
         """Log-mel energies ``[T, F]`` float32 of each wave.
@@ -110,27 +109,54 @@ class Fbank:
         counts = [o.num_frames(len(wave)) for wave in waves]
         rows = [-(-len(wave) // o.shift) + 1 for wave in waves]
         starts = np.concatenate([[0], np.cumsum(rows)])
-        buffer = torch.zeros(int(starts[-1]) * o.shift + o.window + 1)
+        # One zero before the first sample, which pre-emphasis looks back to, and room for the last row's window.
+        buffer = np.zeros(1 + int(starts[-1]) * o.shift + o.window, dtype=np.float32)
         for wave, start in zip(waves, starts, strict=False):
-            at = int(start) * o.shift + 1
-            buffer[at : at + len(wave)] = torch.from_numpy(np.ascontiguousarray(wave, dtype=np.float32))
-        buffer *= FULL_SCALE
-        log_mel = self._log_mel(buffer, int(starts[-1]))
-        return [log_mel[start : start + count].clone() for start, count in zip(starts, counts, strict=False)]
+            at = 1 + int(start) * o.shift
+            np.multiply(wave, FULL_SCALE, out=buffer[at : at + len(wave)], dtype=np.float32, casting="same_kind")
+        log_mel = self._log_mel(torch.from_numpy(buffer), int(starts[-1]))
+        return [log_mel[start : start + count] for start, count in zip(starts, counts, strict=False)]
 
     def _log_mel(self, buffer: Tensor, num_rows: int) -> Tensor:
+        """Log-mel energies of every row, a few rows at a time in buffers that stay in the cache."""
         o = self.options
-        emphasised = torch.add(buffer[1:], buffer[:-1], alpha=-PREEMPHASIS)
-        strides = (o.shift, 1)
-        raw_rows = buffer[1:].as_strided((num_rows, o.window), strides, storage_offset=1)
-        rows = emphasised.as_strided((num_rows, o.window), strides)
+        size = min(CHUNK_FRAMES, num_rows)
+        frames = torch.zeros(size, o.fft_size)  # a window is shorter than the transform: the rest stays zero
+        spectrum = torch.empty(size, o.fft_size // 2 + 1, dtype=torch.complex64)
         out = torch.empty(num_rows, o.num_mel_bins)
-        for begin in range(0, num_rows, CHUNK_FRAMES):
-            chunk = slice(begin, min(begin + CHUNK_FRAMES, num_rows))
+        for begin in range(0, num_rows, size):
+            count = min(size, num_rows - begin)
+            samples = buffer[begin * o.shift : (begin + count - 1) * o.shift + o.window + 1]
+            emphasised = torch.add(samples[1:], samples[:-1], alpha=-PREEMPHASIS)
+            rows = emphasised.as_strided((count, o.window), (o.shift, 1))
+            windowed = frames[:count, : o.window]
+            torch.mul(rows, self._window, out=windowed)
             # Taking the mean off before pre-emphasis leaves (1 - 0.97) of it to take off after.
-            offset = raw_rows[chunk].mean(dim=1, keepdim=True).mul_(1 - PREEMPHASIS)
-            frames = (rows[chunk] - offset).mul_(self._window)
-            spectrum = torch.view_as_real(torch.fft.rfft(frames, n=o.fft_size))
-            power = spectrum.reshape(spectrum.shape[0], -1).square_()
-            torch.mm(power, self._mel, out=out[chunk])
+            windowed.addr_(self._means(samples[1:], count), self._window, alpha=PREEMPHASIS - 1)
+            torch.fft.rfft(frames[:count], out=spectrum[:count])
+            power = torch.view_as_real(spectrum[:count]).square_().view(count, -1)
+            for bins, filters, mel in self._mel:
+                torch.mm(power[:, bins], mel, out=out[begin : begin + count, filters])
         return out.clamp_(min=LOG_FLOOR).log_()
+
+    def _means(self, samples: Tensor, count: int) -> Tensor:
+        """Mean of each row's samples: rows overlap, so sums of the pieces that they share are added up."""
+        o = self.options
+        piece = math.gcd(o.window, o.shift)
+        sums = samples[: len(samples) // piece * piece].view(-1, piece).sum(dim=1)
+        return sums.as_strided((count, o.window // piece), (o.shift // piece, 1)).mean(dim=1).div_(piece)
+
+
+def _blocks(mel: Tensor) -> list[tuple[slice, slice, Tensor]]:
+    """The mel matrix ``[2 * bins, F]`` as products of few bins with few filters: most of it is zeros.
+
+    Returns:
+        for each block its bins, its filters and its part of the matrix.
+    """
+    blocks = []
+    for begin in range(0, mel.shape[1], BLOCK_FILTERS):
+        filters = slice(begin, min(begin + BLOCK_FILTERS, mel.shape[1]))
+        used = mel[:, filters].any(dim=1).nonzero()
+        bins = slice(int(used[0]), int(used[-1]) + 1)
+        blocks.append((bins, filters, mel[bins, filters].contiguous()))
+    return blocks
