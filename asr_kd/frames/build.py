@@ -17,6 +17,7 @@ from asr_kd.errors import DataError, UsageError
 from asr_kd.frames.cmvn import CmvnOptions, Moments, normalize
 from asr_kd.frames.fbank import Fbank, FbankOptions
 from asr_kd.frames.store import FEATS_FILE, FrameIndex, write_meta
+from asr_kd.memory import keep_freed_memory
 from asr_kd.options import group, option, to_dict
 from asr_kd.threads import threaded_map
 
@@ -63,6 +64,7 @@ def build_frame_store(
     Raises:
         DataError: unreadable audio, non-finite features, or no utterance as long as one window.
     """
+    keep_freed_memory()
     fbank = Fbank(options.fbank)
     pad = options.left_context + options.right_context
     kept: list[Utterance] = []

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from asr_kd.errors import UsageError
+from asr_kd.memory import keep_freed_memory
 from asr_kd.options import option
 
 PRODUCT_SIZE = 256
@@ -42,6 +43,7 @@ def prepare(options: DeviceOptions) -> torch.device:
         raise UsageError(
             f"--device {options.device}: torch sees {torch.cuda.device_count()} CUDA devices here, use --device cpu"
         )
+    keep_freed_memory()
     if device.type == "cpu":
         use_faster_products()
     return device
