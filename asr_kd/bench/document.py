@@ -11,7 +11,15 @@ from asr_kd.bench.figure import Figure
 from asr_kd.bench.suite import BENCHMARKS, Results
 
 PARTS = {"cpu": "## On a CPU", "cuda": "## On a GPU"}
-NOT_RUN = "Not run: no GPU was at hand. `asr-kd bench --device cuda --doc docs/performance.md` fills this part in.\n"
+NOT_RUN = """\
+Not run: no GPU was at hand. `asr-kd bench --device cuda --doc docs/performance.md` fills this part in.
+
+| goal of | figure | goal | measured |
+| --- | --- | ---: | --- |
+| step | 8 x 2560, 14,000 pdfs, B = 4,096, bf16: of the best product's rate (MFU) | at least 60 % | not run |
+| step | the same, B = 16,384 | at least 75 % | not run |
+| gather | time of a gather over that of a bf16 step | at most 1 % | not run |
+"""
 INTRODUCTION = """\
 # How fast it is
 
@@ -27,6 +35,7 @@ up on the spot; no corpus is needed. A run takes about five minutes of one core.
 - **One thread, processor time.** `OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS` and `MKL_NUM_THREADS` are 1, as is torch's
   number of threads. On a GPU the time is that between two CUDA events. Only `members` uses the wall clock, and needs
   two idle cores.
+- **A fresh process for each benchmark.** What memory one leaves behind decides how fast another gets its own.
 - **The limit of a network is the best matrix product** of the same dtype, measured among the steps: of the shapes of
   the network's own layers and 2048 x 2048 x 2048, the fastest. MFU, model-FLOPs utilisation, is a step's floating point
   operations over its time, divided by that rate. The operations are those of the model (forward, gradients of weights
@@ -40,18 +49,22 @@ up on the spot; no corpus is needed. A run takes about five minutes of one core.
 HOW_TO_READ = """\
 ## How to read it
 
-- **Filter banks.** kaldi-native-fbank is called through its Python binding, one utterance at a time, its frames
-  collected into an array; it gets a list of floats made beforehand. torchaudio is `torchaudio.compliance.kaldi.fbank`.
-  librosa's `melspectrogram` has other conventions, and is there as one more speed. The error is the largest over 40
+- **Filter banks.** kaldi-native-fbank is called through its Python binding, one utterance at a time; it gets a list of
+  floats made beforehand, and turning that into its own samples and collecting its frames count as its time. torchaudio
+  is `torchaudio.compliance.kaldi.fbank`. librosa's `melspectrogram` has other conventions, and is there as one more
+  speed. `the limit itself` says what no program could exceed on this processor. The error is the largest over 40
   utterances of a made-up voice with pauses, against a float64 implementation.
 - **The training step over torch's defaults** depends on the processor: where torch's default product of fp32 matrices
   is already near the limit, no fp32 step can be much faster; the line `torch's defaults: of the best fp32 product's
   rate` says how near.
-- **The soft-target store.** The first figure is what a training step reads and unpacks; `records alone` is the
-  gather of the records without unpacking.
+- **The loss** of 14,000 classes is a matter of memory: logits and gradient are 57 MB each. All commands keep freed
+  memory for its next use (`asr_kd/memory.py`), here too. With pages from the system each time, the sparse loss took
+  twice as long and hard cross-entropy four times, and the ratio was 0.46.
+- **The soft-target store.** `read and unpacked` is what a training step does; `records alone` is the gather without
+  unpacking.
 - **Decoding** is the search alone, and then with the network that scores the frames.
-- **Memory** is the peak of the resident memory over that before the frames were opened, after one step of training on
-  a few frames. Features are memory-mapped: their pages count, though processes side by side share them.
+- **Memory** is the peak of the resident memory while an epoch of many frames passes, over that after training the same
+  network on a few. Features are memory-mapped: their pages count, though processes side by side share them.
 - **Fidelity** is the student's Kullback-Leibler divergence from the ensemble on frames that it was not trained on, of
   a student trained from the sparse store over that of one trained from the dense store.
 - **The whole default recipe** is not measured here: its wall time stands in `recipes/digits/RESULTS.md`.

@@ -121,6 +121,9 @@ def _speeds(runs: dict[str, Rounds], there: list[str], utterances: int) -> list[
             )
             for peer in PEERS
         ]
+        if KALDI in there:
+            text = f"{seconds:g} s: the limit itself over {KALDI}"
+            figures.append(Figure(key=f"{name}_limit_vs_kaldi_native_fbank", text=text, value=run.ratio(KALDI, limit)))
     worst = min(run.ratio(KALDI, OURS) for run in runs.values()) if KALDI in there else None
     note = "" if KALDI in there else f"{KALDI} is not installed"
     text = f"over {KALDI}, the worse of both lengths"

@@ -80,6 +80,10 @@ def _train(pipe: Connection, frames: Path) -> None:
     step = our_step(net, store, found, first_batch(found, BATCH_SIZE), "auto")
     pipe.send("ready")
     while True:
-        for _ in range(pipe.recv()):
+        try:
+            num_steps = pipe.recv()
+        except EOFError:
+            return
+        for _ in range(num_steps):
             step()
         pipe.send("done")

@@ -6,7 +6,7 @@ from typing import Any
 from asr_kd.bench.figure import Figure
 from asr_kd.bench.suite import BENCHMARKS, Results
 
-COLUMNS = (72, 20, 20)
+COLUMNS = (82, 20, 28)
 
 
 def table(results: Results) -> str:

@@ -1,4 +1,4 @@
-"""The benchmarks by name, and running them one after the other in a process of one thread."""
+"""The benchmarks by name, and running them one after the other, each in a process of one thread."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -17,13 +17,11 @@ class Benchmark:
 
     Attributes:
         on_gpu: whether it has something to measure on a GPU.
-        alone: whether it needs a process of its own, as what measures memory does.
     """
 
     module: str
     title: str
     on_gpu: bool = False
-    alone: bool = False
 
 
 BENCHMARKS = {
@@ -35,7 +33,7 @@ BENCHMARKS = {
     "ensemble": Benchmark("ensemble", "Soft targets of an ensemble", on_gpu=True),
     "decode": Benchmark("decode", "Decoding"),
     "members": Benchmark("members", "Members side by side"),
-    "memory": Benchmark("memory", "Memory", alone=True),
+    "memory": Benchmark("memory", "Memory"),
     "fidelity": Benchmark("students", "What the store costs a student", on_gpu=True),
 }
 
@@ -61,16 +59,13 @@ def describe_machine(device: str) -> dict[str, Any]:
 
 
 def run_benchmarks(names: Sequence[str], device: str) -> Iterator[Results]:
-    """Figures of each benchmark as it ends; one that fails ends the run."""
-    with worker() as shared:
-        shared.call("asr_kd.bench.machine:get_ready", device=device)
-        for name in names:
-            benchmark = BENCHMARKS[name]
-            log.info("%s", benchmark.title)
-            target = f"asr_kd.bench.{benchmark.module}:measure"
-            if benchmark.alone:
-                with worker() as own:
-                    own.call("asr_kd.bench.machine:get_ready", device=device)
-                    yield Results(name, own.call(target, device=device))
-            else:
-                yield Results(name, shared.call(target, device=device))
+    """Figures of each benchmark as it ends; one that fails ends the run.
+
+    Each has a fresh process: what memory one leaves behind decides how fast another gets its own.
+    """
+    for name in names:
+        log.info("%s", BENCHMARKS[name].title)
+        with worker() as fresh:
+            fresh.call("asr_kd.bench.machine:get_ready", device=device)
+            figures = fresh.call(f"asr_kd.bench.{BENCHMARKS[name].module}:measure", device=device)
+        yield Results(name, figures)

@@ -3,12 +3,17 @@
 import importlib
 import multiprocessing
 import os
+import signal
+import traceback
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from typing import Any
 
+from asr_kd.errors import AsrKdError
+
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+CLEAN_UP_SECONDS = 10
 
 
 class Worker:
@@ -16,16 +21,38 @@ class Worker:
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(1, mp_context=context)
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,))
+        with one_thread():
+            self._process.start()
+        theirs.close()
+        self._working = False
 
     def call(self, target: str, /, **arguments: Any) -> Any:
-        """What the function ``module:name`` returns; its exceptions come back as they are."""
-        with one_thread():
-            return self._pool.submit(_call, target, arguments).result()
+        """What the function ``module:name`` returns; its exceptions come back as they are.
+
+        Raises:
+            RuntimeError: the process died.
+        """
+        self._pipe.send((target, arguments))
+        self._working = True
+        try:
+            result = self._pipe.recv()
+        except EOFError as error:
+            self._process.join()
+            why = f"exit code {self._process.exitcode}; out of memory?"
+            raise RuntimeError(f"{target}: its process died ({why})") from error
+        self._working = False
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
     def close(self) -> None:
-        """End the process."""
-        self._pool.shutdown(cancel_futures=True)
+        """End the process: at once where it works, or else let it clean up."""
+        self._pipe.close()
+        self._process.join(0 if self._working else CLEAN_UP_SECONDS)
+        self._process.kill()
+        self._process.join()
 
 
 @contextmanager
@@ -36,11 +63,6 @@ def worker() -> Iterator[Worker]:
         yield made
     finally:
         made.close()
-
-
-def _call(target: str, arguments: dict[str, Any]) -> Any:
-    module, name = target.split(":")
-    return getattr(importlib.import_module(module), name)(**arguments)
 
 
 @contextmanager
@@ -56,3 +78,21 @@ def one_thread() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _serve(pipe: Connection) -> None:
+    """What a worker does until its pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent ends it
+    while True:
+        try:
+            target, arguments = pipe.recv()
+        except EOFError:
+            return
+        try:
+            module, name = target.split(":")
+            result = getattr(importlib.import_module(module), name)(**arguments)
+        except Exception as error:
+            if not isinstance(error, AsrKdError):
+                traceback.print_exc()
+            result = error
+        pipe.send(result)

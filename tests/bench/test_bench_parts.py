@@ -167,6 +167,8 @@ def test_a_worker_has_one_thread_and_hands_back_errors() -> None:
         assert fresh.call("os:getenv", key="OMP_NUM_THREADS") == "1"
         with pytest.raises(UsageError, match="--device tpu"):
             fresh.call("asr_kd.bench.machine:get_ready", device="tpu")
+        with pytest.raises(RuntimeError, match=r"its process died \(exit code 3"):
+            fresh.call("os:_exit", status=3)
 
 
 def test_the_machine_is_described_by_processor_flags_and_libraries() -> None:
