@@ -35,7 +35,7 @@ def our_step(
     dev = DevSet(store, frames.labels_N.cpu().numpy(), device=frames.device)
     objective = objective or HardTargets(frames.labels_N)
     trainer = Trainer(net.train(), frames, objective, dev, options, Path())
-    return lambda: trainer._step(batch)
+    return lambda: trainer.step(batch)
 
 
 def default_step(net: nn.Module, frames: FrameSet, batch: Batch) -> Callable[[], object]:

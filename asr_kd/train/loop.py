@@ -108,7 +108,7 @@ class Trainer:
         started = time.monotonic() - self._progress.seconds
         try:
             for batch in self._batches():
-                self._step(batch)
+                self.step(batch)
                 if time.monotonic() - self._saved > self._options.checkpoint_seconds:
                     self._progress.seconds = time.monotonic() - started
                     self._save()
@@ -142,7 +142,8 @@ class Trainer:
         total = self._frames.num_batches(o.batch_size)
         yield from tqdm(batches, title, total=total, initial=p.batch, unit="step", disable=None, leave=False)
 
-    def _step(self, batch: Batch) -> None:
+    def step(self, batch: Batch) -> None:
+        """One update of the weights. What it does depends on the seed and the number of steps done alone."""
         o = self._options
         step = self._progress.epoch * self._frames.num_batches(o.batch_size) + self._progress.batch
         self._set_learning_rate(step)
