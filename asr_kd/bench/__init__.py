@@ -1,1 +1,1 @@
-"""How near to the machine's limit every part is, and what a run will need."""
+"""How near to the machine's limit every part is, and how it compares with other programs."""

@@ -14,12 +14,21 @@ from typing import Any
 
 import torch
 
-from asr_kd.bench.calibration import NetSpeed, measure_averaging, measure_net
-from asr_kd.bench.cards import CARDS
-from asr_kd.bench.fidelity import measure_fidelity, recommendation
-from asr_kd.bench.footprint import NetShape, Speech, soft_target_bytes
 from asr_kd.bench.machine import describe
-from asr_kd.bench.plan import (
+from asr_kd.distill.hinton import DistillWeights
+from asr_kd.errors import MismatchError, UsageError
+from asr_kd.frames.build import FeatureOptions
+from asr_kd.frames.store import FrameStore
+from asr_kd.hmm.posteriors import load_models
+from asr_kd.nets.acoustic_model import AcousticModel, ModelCard, check_same_states
+from asr_kd.nets.device import DeviceOptions, prepare
+from asr_kd.nets.dnn import NetOptions
+from asr_kd.options import group, option, parse, to_dict
+from asr_kd.plan.calibration import NetSpeed, measure_averaging, measure_net
+from asr_kd.plan.cards import CARDS
+from asr_kd.plan.fidelity import measure_fidelity, recommendation
+from asr_kd.plan.footprint import NetShape, Speech, soft_target_bytes
+from asr_kd.plan.needs import (
     Training,
     Work,
     disk_bytes,
@@ -30,16 +39,7 @@ from asr_kd.bench.plan import (
     storage,
     time_seconds,
 )
-from asr_kd.bench.plan_table import render
-from asr_kd.distill.hinton import DistillWeights
-from asr_kd.errors import MismatchError, UsageError
-from asr_kd.frames.build import FeatureOptions
-from asr_kd.frames.store import FrameStore
-from asr_kd.hmm.posteriors import load_models
-from asr_kd.nets.acoustic_model import AcousticModel, ModelCard, check_same_states
-from asr_kd.nets.device import DeviceOptions, prepare
-from asr_kd.nets.dnn import NetOptions
-from asr_kd.options import group, option, parse, to_dict
+from asr_kd.plan.table import render
 from asr_kd.stage import write_json
 from asr_kd.targets.store import SoftTargetOptions
 from asr_kd.train.frame_set import check_same_features

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 
-from asr_kd.bench.footprint import NetShape, Speech, record_layout
 from asr_kd.bench.synthetic import make_model, make_store
-from asr_kd.bench.timed_steps import WARM_UP_STEPS, Lesson, now
 from asr_kd.distill.hinton import DistillWeights
 from asr_kd.frames.store import FrameStore
 from asr_kd.nets.device import prepare
 from asr_kd.nets.dnn import NetOptions
+from asr_kd.plan.footprint import NetShape, Speech, record_layout
+from asr_kd.plan.timed_steps import WARM_UP_STEPS, Lesson, now
 from asr_kd.targets.ensemble import mean_distribution
 from asr_kd.targets.store import SoftTargetOptions
 from asr_kd.train.loop import TrainOptions

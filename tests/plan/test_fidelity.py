@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from asr_kd.bench.fidelity import (
+from asr_kd.frames.store import FrameStore
+from asr_kd.nets.acoustic_model import AcousticModel
+from asr_kd.plan.fidelity import (
     KEPT,
     Fidelity,
     divergence,
@@ -19,8 +21,6 @@ from asr_kd.bench.fidelity import (
     recommendation,
     sample_frames,
 )
-from asr_kd.frames.store import FrameStore
-from asr_kd.nets.acoustic_model import AcousticModel
 from asr_kd.targets.ensemble import ensemble_targets
 from asr_kd.targets.record import RecordLayout
 from asr_kd.targets.store import SoftTargetOptions

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from asr_kd.bench.calibration import NetSpeed
-from asr_kd.bench.cards import CARDS, PRODUCTS_OF_SHEET
-from asr_kd.bench.footprint import NetShape, Speech
-from asr_kd.bench.plan import (
+from asr_kd.distill.hinton import DistillWeights
+from asr_kd.nets.dnn import NetOptions
+from asr_kd.plan.calibration import NetSpeed
+from asr_kd.plan.cards import CARDS, PRODUCTS_OF_SHEET
+from asr_kd.plan.footprint import NetShape, Speech
+from asr_kd.plan.needs import (
     Training,
     Work,
     disk_bytes,
@@ -23,8 +25,6 @@ from asr_kd.bench.plan import (
     time_seconds,
     training_memory,
 )
-from asr_kd.distill.hinton import DistillWeights
-from asr_kd.nets.dnn import NetOptions
 from asr_kd.targets.store import SoftTargetOptions
 from asr_kd.train.loop import TrainOptions
 from asr_kd.train.shuffle import ShuffleOptions

@@ -11,7 +11,7 @@ and 16,384.
 
 from dataclasses import dataclass
 
-from asr_kd.bench.footprint import NetShape
+from asr_kd.plan.footprint import NetShape
 
 LAUNCH_SECONDS = 25e-6  # forward, backward and update of one layer
 WEIGHT_TRAFFIC_BYTES = 38  # of one weight in a step: fp32 master, gradient and Adam's moments, bf16 copies

@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_kd.bench.calibration import NetSpeed
-from asr_kd.bench.cards import CONTEXT_BYTES, Card
-from asr_kd.bench.footprint import (
+from asr_kd.distill.hinton import DistillWeights
+from asr_kd.nets.dnn import NetOptions
+from asr_kd.plan.calibration import NetSpeed
+from asr_kd.plan.cards import CONTEXT_BYTES, Card
+from asr_kd.plan.footprint import (
     DENSE_PROB_BYTES,
     LABEL_BYTES,
     NPY_HEADER_BYTES,
@@ -24,8 +26,6 @@ from asr_kd.bench.footprint import (
     record_layout,
     soft_target_bytes,
 )
-from asr_kd.distill.hinton import DistillWeights
-from asr_kd.nets.dnn import NetOptions
 from asr_kd.targets.store import SoftTargetOptions
 from asr_kd.train.dev_set import MAX_FRAMES
 from asr_kd.train.loop import TrainOptions

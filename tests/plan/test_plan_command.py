@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from asr_kd.bench import calibration
-from asr_kd.bench.plan_table import seconds_text, size_text
 from asr_kd.cli.main import main
 from asr_kd.frames.store import FEATS_FILE, FrameStore
 from asr_kd.nets.acoustic_model import AcousticModel
+from asr_kd.plan import calibration
+from asr_kd.plan.table import seconds_text, size_text
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 BY_HAND = ("--hours", "0.5", "--num-pdfs", "50", "--num-layers", "1", "--hidden-dim", "8", "--batch-size", "64")

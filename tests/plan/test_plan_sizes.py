@@ -11,7 +11,13 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from asr_kd.bench.footprint import (
+from asr_kd.errors import UsageError
+from asr_kd.frames.build import FeatureOptions
+from asr_kd.frames.store import FEATS_FILE, FrameStore
+from asr_kd.hmm.labels import PDFS_FILE, write_labels
+from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel
+from asr_kd.nets.dnn import DNN, NetOptions, num_parameters
+from asr_kd.plan.footprint import (
     CARD_BYTES,
     LABEL_BYTES,
     NPY_HEADER_BYTES,
@@ -20,12 +26,6 @@ from asr_kd.bench.footprint import (
     record_layout,
     soft_target_bytes,
 )
-from asr_kd.errors import UsageError
-from asr_kd.frames.build import FeatureOptions
-from asr_kd.frames.store import FEATS_FILE, FrameStore
-from asr_kd.hmm.labels import PDFS_FILE, write_labels
-from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel
-from asr_kd.nets.dnn import DNN, NetOptions, num_parameters
 from asr_kd.targets.store import TARGETS_FILE, SoftTargetOptions, write_soft_targets
 from asr_kd.train import checkpoint
 from asr_kd.train.schedule import OptimizerOptions, make_optimizer

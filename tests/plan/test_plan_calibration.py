@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from asr_kd.bench import calibration, timed_steps
-from asr_kd.bench.calibration import (
+from asr_kd.distill.hinton import DistillWeights
+from asr_kd.nets.dnn import NetOptions
+from asr_kd.plan import calibration, timed_steps
+from asr_kd.plan.calibration import (
     CPU,
     FEWEST_TIMES,
     MOST_TIMES,
@@ -21,9 +23,7 @@ from asr_kd.bench.calibration import (
     median_seconds,
     steps_to_take,
 )
-from asr_kd.bench.footprint import NetShape, Speech
-from asr_kd.distill.hinton import DistillWeights
-from asr_kd.nets.dnn import NetOptions
+from asr_kd.plan.footprint import NetShape, Speech
 from asr_kd.targets.store import SoftTargetOptions
 from asr_kd.train.loop import TrainOptions
 

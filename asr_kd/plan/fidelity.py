@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr_kd.bench.footprint import DENSE_PROB_BYTES, record_layout
 from asr_kd.frames.store import FrameStore
 from asr_kd.nets.acoustic_model import AcousticModel
+from asr_kd.plan.footprint import DENSE_PROB_BYTES, record_layout
 from asr_kd.targets.ensemble import ensemble_targets
 from asr_kd.targets.store import SoftTargetOptions
 

@@ -1,0 +1,1 @@
+"""What training and distillation will need of disk, memory and time, before they run."""
