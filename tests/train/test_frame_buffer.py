@@ -201,7 +201,7 @@ def test_training_from_shards_resumes_exactly(
     )
     streamed = replace(problem, frames=frames)
     expected = streamed.run(tmp_path / "whole").state_dict()
-    step, calls = Trainer._step, iter(range(100))
+    step, calls = Trainer.step, iter(range(100))
 
     def interrupted(*args: object) -> None:
         if next(calls) == 8:
@@ -209,7 +209,7 @@ def test_training_from_shards_resumes_exactly(
         step(*args)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "_step", interrupted)
+        patched.setattr(Trainer, "step", interrupted)
         with pytest.raises(KeyboardInterrupt):
             streamed.run(tmp_path / "cut")
     for name, value in streamed.run(tmp_path / "cut").state_dict().items():

@@ -74,7 +74,7 @@ def test_a_run_interrupted_within_an_epoch_equals_one_that_was_not(
     asked = problem.with_options(optimizer=optimizer, schedule=schedule, dropout=dropout, learning_rate=rate)
     expected = result(tmp_path / "whole", asked.run(tmp_path / "whole"))
     with monkeypatch.context() as patched:
-        interrupt(patched, Trainer, "_step", call=step, after=False)
+        interrupt(patched, Trainer, "step", call=step, after=False)
         with pytest.raises(KeyboardInterrupt):
             asked.run(tmp_path / "cut")
     assert (tmp_path / "cut" / CHECKPOINT_FILE).exists()
@@ -172,7 +172,7 @@ def test_shares_of_the_gradient_survive_an_interruption(
     asked, objective = problem.with_options(dropout=0.3), TwoLosses(problem.frames.labels_N, 0.25)
     expected = result(tmp_path / "whole", asked.run(tmp_path / "whole", objective))
     with monkeypatch.context() as patched:
-        interrupt(patched, Trainer, "_step", call=8, after=False)
+        interrupt(patched, Trainer, "step", call=8, after=False)
         with pytest.raises(KeyboardInterrupt):
             asked.run(tmp_path / "cut", objective)
     assert_same(carried_on(asked, tmp_path / "cut", objective), expected)
@@ -193,7 +193,7 @@ def test_a_damaged_checkpoint_is_an_error_that_says_what_to_do(
     problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     with monkeypatch.context() as patched:
-        interrupt(patched, Trainer, "_step", call=3, after=False)
+        interrupt(patched, Trainer, "step", call=3, after=False)
         with pytest.raises(KeyboardInterrupt):
             problem.run(tmp_path)
     DAMAGES[damage](tmp_path / CHECKPOINT_FILE)
