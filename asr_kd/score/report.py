@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_kd.errors import DataError
+from asr_kd.score.markdown import table
 from asr_kd.score.summary import gains, kept, points, wer_verdict
 from asr_kd.score.wer import wer_line
 
@@ -95,7 +96,7 @@ def _systems_table(result: Mapping[str, Any]) -> str:
         )
         for system in result["systems"]
     ]
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def _rate(system: Mapping[str, Any], metric: str) -> str:
@@ -118,7 +119,7 @@ def _wer_block(result: Mapping[str, Any]) -> str:
 def _gain_section(result: Mapping[str, Any]) -> str:
     lines = ["**Gain kept** of the ensemble's gain over the baseline:", ""]
     rows = [(name, kept(gain, "frame_accuracy"), kept(gain, "wer")) for name, gain in gains(result).items()]
-    lines += [_table(("student", "of the frame accuracy gain", "of the WER gain"), rows), ""] if rows else []
+    lines += [table(("student", "of the frame accuracy gain", "of the WER gain"), rows), ""] if rows else []
     gain = result["ensemble_gain"]
     if gain:
         lines.append(
@@ -148,7 +149,7 @@ def _runs_table(result: Mapping[str, Any]) -> str:
         for system in result["systems"]
         for run in system["runs"]
     ]
-    return f"Every run:\n\n{_table(header, rows)}"
+    return f"Every run:\n\n{table(header, rows)}"
 
 
 def _known(value: float | None, scale: int, form: str) -> str:
@@ -181,8 +182,3 @@ def _duration(seconds: float) -> str:
         if seconds < 7200
         else f"{seconds / 3600:.1f} h"
     )
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = ["---", *("---:" for _ in header[1:])]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))
