@@ -2,10 +2,11 @@
 # From audio and transcripts to the table of baseline, ensemble and distilled models.
 #
 #   ./run.sh [--recipe NAME] [--stage N] [--stop-stage N] [--nj N] [--device cpu|cuda]
-#            [--exp-dir DIR] [--data-dir DIR] [--conf-dir DIR] [option of the recipe ...]
+#            [--exp-dir DIR] [--data-dir DIR] [--conf-dir DIR] [--experiment NAME] [option of the recipe ...]
 #
 # A stage that is done is a no-op; one that was interrupted carries on where it stopped.
 # recipes/<name>/recipe.sh holds what differs from corpus to corpus, recipes/<name>/conf the settings.
+# An experiment (local/experiments/<name>.sh) takes the stages that it needs, then makes a table of its own.
 set -euo pipefail
 if ((BASH_VERSINFO[0] < 5 || (BASH_VERSINFO[0] == 5 && BASH_VERSINFO[1] < 1))); then
   echo "error: run.sh needs bash 5.1 or newer, this is $BASH_VERSION" >&2
@@ -19,8 +20,9 @@ source local/options.sh
 source local/jobs.sh
 
 if [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; then
-  sed -n '2,8p' run.sh | sed 's/^# \{0,1\}//'
+  sed -n '2,9p' run.sh | sed 's/^# \{0,1\}//'
   echo "recipes: $(cd recipes && echo *)"
+  echo "experiments: $(cd local/experiments && basename -s .sh -- * | xargs)"
   exit 0
 fi
 
@@ -43,13 +45,24 @@ exp_dir=recipes/$recipe/exp
 data_dir=recipes/$recipe/data
 conf_dir=recipes/$recipe/conf
 report=recipes/$recipe/RESULTS.md
+experiment=""
+pipeline=""
 recipe_options=()
 # shellcheck source=recipes/digits/recipe.sh
 source "recipes/$recipe/recipe.sh"
-parse_options recipe stage stop_stage nj device exp_dir data_dir conf_dir "${recipe_options[@]}" -- "$@"
+parse_options recipe stage stop_stage nj device exp_dir data_dir conf_dir experiment "${recipe_options[@]}" -- "$@"
 if ! [[ $nj =~ ^[1-9][0-9]*$ ]]; then
   echo "error: --nj must be a number of processes, not '$nj'" >&2
   exit 2
+fi
+if [[ -n $experiment ]]; then
+  if [[ ! -f local/experiments/$experiment.sh ]]; then
+    echo "error: no experiment '$experiment'; there are: $(cd local/experiments && basename -s .sh -- * | xargs)" >&2
+    exit 2
+  fi
+  # shellcheck source=local/experiments/ledger.sh
+  source "local/experiments/$experiment.sh"
+  ((experiment_stop >= stop_stage)) || stop_stage=$experiment_stop
 fi
 # What the caller names is meant from where the caller stands.
 for name in exp_dir data_dir conf_dir; do
@@ -144,6 +157,10 @@ run_fold() {
     done
     finish_jobs
   fi
+  if [[ -n $experiment ]]; then
+    make_experiment
+    return
+  fi
   if at_stage 9 "decoding graph"; then
     asr-kd make-graph --config "$conf/graph.conf" "$exp/lang" "$exp/graph"
   fi
@@ -165,6 +182,15 @@ run_fold() {
   fi
 }
 
+# The experiment asked for, in the fold that run_fold works on: its page goes into the recipe's folder, named after it.
+make_experiment() {
+  local of_fold=${exp#"$exp_dir"}
+  echo "== experiment: $experiment" >&2
+  run_experiment
+  [[ $exp_dir != "recipes/$recipe/exp" ]] ||
+    cp "$exp/$experiment/report/RESULTS.md" "recipes/$recipe/${experiment^^}${of_fold//\//-}.md"
+}
+
 # decode DIR SYSTEM CONF MODEL ...: in the fold that run_fold works on
 decode() {
   local dir=$1 system=$2 trained_with=$3
@@ -175,6 +201,26 @@ decode() {
     --test-data "$data/test" --test-frames "$exp/frames/test" --test-labels "$exp/ali/test" \
     -- "$exp/graph" "$@" "$exp/decode/$dir"
 }
+
+# Score all folds together, and write the page of all the recipe's protocols.
+score_folds() {
+  if at_stage 11 "score and report"; then
+    asr-kd score --recipe "$recipe" --protocol "$protocol" --data "${datasets[@]}" -- \
+      "${experiments[@]}" "$results_dir/score"
+    cmp -s "$results_dir/score/results.json" "$results_dir/results.json" ||
+      cp "$results_dir/score/results.json" "$results_dir/results.json"
+    local all_results=() found
+    for found in "$exp_dir" "$exp_dir"/*/; do
+      found=${found%/}/results.json
+      [[ ! -f $found || $found == */score/results.json ]] || all_results+=("$found")
+    done
+    asr-kd report "${all_results[@]}" "$report"
+  fi
+}
+
+# A recipe may have stages of its own instead of these.
+# shellcheck source=recipes/mnist/pipeline.sh
+[[ -z $pipeline ]] || source "$pipeline"
 
 experiments=()
 datasets=()
@@ -190,15 +236,4 @@ else
   experiments+=("$results_dir")
   datasets+=("$protocol_data")
 fi
-if at_stage 11 "score and report"; then
-  asr-kd score --recipe "$recipe" --protocol "$protocol" --data "${datasets[@]}" -- \
-    "${experiments[@]}" "$results_dir/score"
-  cmp -s "$results_dir/score/results.json" "$results_dir/results.json" ||
-    cp "$results_dir/score/results.json" "$results_dir/results.json"
-  all_results=()
-  for found in "$exp_dir" "$exp_dir"/*/; do
-    found=${found%/}/results.json
-    [[ ! -f $found || $found == */score/results.json ]] || all_results+=("$found")
-  done
-  asr-kd report "${all_results[@]}" "$report"
-fi
+[[ -n $experiment ]] || score_folds

@@ -1,5 +1,6 @@
 # Options of a recipe: every variable that is set before parse_options is called is an option of that name.
 # usage: parse_options "${names[@]}" -- "$@"    sets the variables from --name VALUE or --name=VALUE
+# A variable that is "false" is a switch: --name alone makes it "true".
 # shellcheck shell=bash
 
 parse_options() {
@@ -9,16 +10,20 @@ parse_options() {
     shift
   done
   shift
-  local name value
+  local name value switch
   while (($#)); do
     if [[ $1 != --* ]]; then
       echo "error: unexpected argument '$1' (see --help)" >&2
       return 2
     fi
     name=${1#--}
+    switch=${name//-/_}
     if [[ $name == *=* ]]; then
       value=${name#*=}
       name=${name%%=*}
+      shift
+    elif [[ " ${known[*]} " == *" $switch "* && ${!switch:-} == false ]]; then
+      value=true
       shift
     elif (($# >= 2)); then
       value=$2

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from asr_kd.distill.soft_loss import dense_soft_loss, sparse_soft_loss
+from asr_kd.distill.soft_loss import dense_soft_loss, logit_loss, sparse_soft_loss
 from asr_kd.errors import UsageError
 from asr_kd.nets.acoustic_model import AcousticModel
 from asr_kd.options import option
@@ -48,6 +48,17 @@ class StoredTeacher:
         return sparse_soft_loss(logits_BP, ids_BK, probs_BK, self.temperature, weight=weight)
 
 
+class StoredLogits:
+    """The ensemble's mean logits read from stores, and matched: the soft term at the limit of high temperatures."""
+
+    def __init__(self, reader: TargetReader) -> None:
+        self._reader = reader
+
+    def loss(self, logits_BP: Tensor, batch: Batch, weight: float) -> Tensor:
+        """Half the mean squared difference of the zero-mean logits, times its weight."""
+        return weight * logit_loss(logits_BP, self._reader.logits_batch(batch.frames_B))
+
+
 class LiveTeacher:
     """Soft targets computed by the ensemble for every batch."""
 
@@ -70,7 +81,9 @@ class DistillObjective:
         labels_N: pdf ids, -1 where a frame has none: the hard term counts labelled frames alone.
     """
 
-    def __init__(self, teacher: StoredTeacher | LiveTeacher, labels_N: Tensor, weights: DistillWeights) -> None:
+    def __init__(
+        self, teacher: StoredTeacher | StoredLogits | LiveTeacher, labels_N: Tensor, weights: DistillWeights
+    ) -> None:
         self._teacher = teacher
         self._weights = weights
         self._hard = HardTargets(labels_N, weights.hard_weight)

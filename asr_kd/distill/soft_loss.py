@@ -21,6 +21,17 @@ def dense_soft_loss(logits_BP: Tensor, probs_BP: Tensor, temperature: float) -> 
     return functional.cross_entropy(logits_BP / temperature, probs_BP) * temperature**2
 
 
+def logit_loss(logits_BP: Tensor, targets_BP: Tensor) -> Tensor:
+    """``mean_B(1 / 2P * sum_P (z - v)^2)``, z and v each zero-mean for each frame.
+
+    The limit of `dense_soft_loss` for T to infinity, up to a constant (Hinton, Vinyals & Dean 2015, section 2.1;
+    Bucila, Caruana & Niculescu-Mizil 2006): the gradients ``T (q - p) / B`` and ``(z - v) / (P B)`` become the same.
+    """
+    z_BP = logits_BP - logits_BP.mean(dim=1, keepdim=True)
+    v_BP = targets_BP - targets_BP.mean(dim=1, keepdim=True)
+    return functional.mse_loss(z_BP, v_BP) / 2
+
+
 def sparse_soft_loss(
     logits_BP: Tensor, ids_BK: Tensor, probs_BK: Tensor, temperature: float, *, weight: float = 1.0
 ) -> Tensor:

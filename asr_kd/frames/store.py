@@ -130,6 +130,11 @@ class FrameStore:
         """The windows ``[B, W]`` of consecutive frames."""
         return gather_windows(self.padded, torch.from_numpy(self.window_rows[frames]), self.left + 1 + self.right)
 
+    def chunks(self, size: int = 4096) -> Iterator[slice]:
+        """All frames in stretches of ``size``, the last one shorter."""
+        for begin in range(0, self.num_frames, size):
+            yield slice(begin, min(begin + size, self.num_frames))
+
     def own_frames(self, frames: slice) -> Tensor:
         """The features ``[B, D]`` of consecutive frames without their context."""
         return self.windows(frames)[:, self.left * self.dim : (self.left + 1) * self.dim]
@@ -149,7 +154,8 @@ def gather_windows(padded: Tensor, rows_B: Tensor, context: int, out: Tensor | N
 
 def features_fingerprint(features: dict[str, Any]) -> str:
     """16 hex digits that identify how features are made."""
-    used = features["cmvn"]["cmvn"] != "none" and features["cmvn"]["cmvn_prior_frames"] > 0
+    cmvn = features.get("cmvn", {"cmvn": "none"})
+    used = cmvn["cmvn"] != "none" and cmvn["cmvn_prior_frames"] > 0
     return digest({key: value for key, value in features.items() if used or key != "prior"})
 
 
@@ -157,7 +163,7 @@ def write_meta(directory: Path, index: FrameIndex, *, features: dict[str, Any], 
     """Write ``index.tsv`` and ``meta.json`` of a frame store whose ``feats.npy`` is there.
 
     Args:
-        features: how features were made: options of filter banks, normalisation and context.
+        features: how features were made: context, and options of filter banks and normalisation or an image's size.
     """
     index.write(directory / INDEX_FILE)
     meta = {
@@ -166,7 +172,7 @@ def write_meta(directory: Path, index: FrameIndex, *, features: dict[str, Any], 
         "right_context": features["right_context"],
         "num_frames": index.num_frames,
         "num_utterances": len(index.utterances),
-        "frame_shift_ms": features["fbank"]["frame_shift_ms"],
+        **({"frame_shift_ms": features["fbank"]["frame_shift_ms"]} if "fbank" in features else {}),
         "index_fingerprint": file_sha256(directory / INDEX_FILE)[:16],
         "feats_fingerprint": file_sha256(directory / FEATS_FILE)[:16],
         **extra,

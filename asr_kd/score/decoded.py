@@ -59,7 +59,7 @@ def read_decoded(directory: Path) -> Decoded:
     Raises:
         DataError: a file is missing or malformed, or the files do not hold the same utterances.
     """
-    info = _read_info(directory / SYSTEM_FILE)
+    info = read_info(directory / SYSTEM_FILE)
     alignments = align_words(
         read_text(directory / "ref.txt"), read_text(directory / "hyp.txt"), where=str(directory / "hyp.txt")
     )
@@ -135,12 +135,19 @@ def read_text(path: Path) -> dict[str, list[str]]:
     return words
 
 
-def _read_info(path: Path) -> SystemInfo:
+def read_info(path: Path) -> SystemInfo:
+    """A ``system.json``.
+
+    Raises:
+        DataError: it is missing or malformed.
+    """
     try:
         given: dict[str, Any] = json.loads(path.read_text())
         return SystemInfo(**{field.name: given[field.name] for field in fields(SystemInfo) if field.name in given})
     except OSError as error:
-        raise DataError(f"{path}: cannot read it ({error.strerror}); expected the output of asr-kd decode") from error
+        raise DataError(
+            f"{path}: cannot read it ({error.strerror}); expected the output of asr-kd decode or evaluate"
+        ) from error
     except (ValueError, TypeError) as error:
         raise DataError(f"{path}: not a description of a system ({error})") from error
 

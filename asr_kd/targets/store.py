@@ -1,13 +1,14 @@
 """The soft-target store: one record a frame over a frame store's index.
 
-A directory with ``targets.npy`` (records ``[N, R]`` uint8, or float16 ``[N, P]`` where dense) and
-``meta.json``: temperature, kind of mean, layout, and the fingerprints of frames, states and models.
+A directory with ``targets.npy`` (records ``[N, R]`` uint8; float16 ``[N, P]`` probabilities where dense, or logits)
+and ``meta.json``: temperature (none where logits are kept), kind of mean, layout, and the fingerprints of
+frames, states and models.
 
 Legend: N frames, B frames of a batch, P pdfs, K kept, R bytes of a record.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from asr_kd.frames.store import FrameStore
 from asr_kd.nets.acoustic_model import AcousticModel, models_fingerprint
 from asr_kd.options import option
 from asr_kd.stage import write_json
-from asr_kd.targets.ensemble import MEANS, ensemble_targets
+from asr_kd.targets.ensemble import MEANS, ensemble_targets, mean_logits, stacked_logits
 from asr_kd.targets.record import RecordLayout
 from asr_kd.threads import threaded_map
 
@@ -39,11 +40,18 @@ class SoftTargetOptions:
     top_k: int = option("largest probabilities kept of a frame", default=8)
     tail_samples: int = option("classes drawn from the rest of a frame's distribution", default=16)
     dense: bool = option("keep all probabilities of a frame; for small inventories", default=False)
+    logits: bool = option(
+        "keep the mean of the members' logits, zero-mean for each frame: soft targets for any temperature, which "
+        "distill then needs; for small inventories",
+        default=False,
+    )
     seed: int = option("seed of the draws from the tail", default=1)
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
             raise UsageError(f"--temperature must be above 0, got {self.temperature}")
+        if self.logits and self.dense:
+            raise UsageError("give --dense (probabilities at one temperature) or --logits (for any), not both")
 
 
 def write_soft_targets(
@@ -59,16 +67,24 @@ def write_soft_targets(
 
     Args:
         nj: threads; the draws depend on the seed and the frame alone, not on their number.
+
+    Raises:
+        UsageError: logits of several members with the arithmetic mean, which they do not give.
     """
+    if options.logits and len(members) > 1 and options.mean != "geometric":
+        raise UsageError("--logits: the mean of logits is the geometric mean of distributions; give --mean geometric")
     card = next(iter(members.values())).card
     top = min(options.top_k, card.num_pdfs)
     layout = RecordLayout(card.num_pdfs, top, options.tail_samples if top < card.num_pdfs else 0)
-    shape = (store.num_frames, card.num_pdfs if options.dense else layout.num_bytes)
-    kind = np.dtype(np.float16 if options.dense else np.uint8)
+    whole = options.dense or options.logits
+    shape = (store.num_frames, card.num_pdfs if whole else layout.num_bytes)
+    kind = np.dtype(np.float16 if whole else np.uint8)
     models = list(members.values())
 
     def targets(frames: slice) -> np.ndarray:
         x_BW = store.windows(frames).to(device)
+        if options.logits:
+            return np.asarray(mean_logits(stacked_logits(models, x_BW)).half().cpu().numpy())
         probs_BP = ensemble_targets(models, x_BW, temperature=options.temperature, mean=options.mean)
         if options.dense:
             return np.asarray(probs_BP.half().cpu().numpy())
@@ -82,7 +98,7 @@ def write_soft_targets(
     ):
         header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
-        for _, rows in threaded_map(targets, _chunks(store.num_frames), nj=nj):
+        for _, rows in threaded_map(targets, store.chunks(CHUNK_FRAMES), nj=nj):
             file.write(np.ascontiguousarray(rows).data)
             progress.update(len(rows))
     meta = {
@@ -94,12 +110,13 @@ def write_soft_targets(
         "models": {str(path): model.fingerprint for path, model in members.items()},
         "models_fingerprint": models_fingerprint(members),
         "num_pdfs": card.num_pdfs,
-        "temperature": options.temperature,
+        "temperature": None if options.logits else options.temperature,
         "mean": options.mean,
         "dense": options.dense,
+        "logits": options.logits,
         "top_k": layout.top,
         "tail_samples": layout.tail,
-        "bytes_per_frame": shape[1] * (2 if options.dense else 1),
+        "bytes_per_frame": shape[1] * (2 if whole else 1),
     }
     write_json(directory / META_FILE, meta)
 
@@ -124,13 +141,18 @@ class SoftTargets:
 
     @property
     def rows(self) -> Tensor:
-        """All records ``[N, R]`` uint8, or float16 ``[N, P]`` where dense."""
+        """All records ``[N, R]`` uint8, or float16 ``[N, P]``: probabilities where dense, or logits."""
         return torch.from_numpy(self._rows)
 
     @property
     def dense(self) -> bool:
         """Whether all probabilities are kept."""
         return bool(self.meta["dense"])
+
+    @property
+    def logits(self) -> bool:
+        """Whether logits are kept, for any temperature."""
+        return bool(self.meta.get("logits", False))
 
     def check(self, store: FrameStore, *, states_fingerprint: str, members_fingerprint: str | None) -> None:
         """Check that these soft targets are those of the given frames, states and ensemble.
@@ -162,20 +184,28 @@ class TargetReader:
 
     Args:
         stores: one store of soft targets for each frame store, in the same order.
+        temperature: for stores of logits; the others have theirs.
+
+    Raises:
+        MismatchError: stores made with different options or models.
+        UsageError: a temperature is missing, or given for stores that have one.
     """
 
-    def __init__(self, stores: Sequence[SoftTargets], device: torch.device) -> None:
+    def __init__(
+        self, stores: Sequence[SoftTargets], device: torch.device, *, temperature: float | None = None
+    ) -> None:
         first = stores[0]
-        keys = ("temperature", "mean", "dense", "top_k", "tail_samples", "num_pdfs", "models_fingerprint")
+        keys = ("temperature", "mean", "dense", "logits", "top_k", "tail_samples", "num_pdfs", "models_fingerprint")
         for store in stores:
             for key in keys:
-                if store.meta[key] != first.meta[key]:
+                if store.meta.get(key) != first.meta.get(key):
                     raise MismatchError(
-                        f"{store.path} has {key} {store.meta[key]}, {first.path} has {first.meta[key]}: "
+                        f"{store.path} has {key} {store.meta.get(key)}, {first.path} has {first.meta.get(key)}: "
                         "make all soft targets of one student with the same options and models"
                     )
-        self.temperature = float(first.meta["temperature"])
-        self.dense = first.dense
+        self.temperature = _temperature(first, temperature)
+        self.dense = first.dense or first.logits
+        self._of_logits = first.logits
         self._layout = first.layout
         # On the CPU each store stays memory-mapped: processes that train side by side share its pages.
         rows = [store.rows for store in stores]
@@ -185,8 +215,14 @@ class TargetReader:
 
     def dense_batch(self, frames_B: Tensor) -> Tensor:
         """Distributions ``[B, P]`` float32 of frames."""
+        if self._of_logits:
+            return torch.softmax(self.logits_batch(frames_B) / self.temperature, dim=1)
         probs_BP = self._records(frames_B).float()
         return probs_BP / probs_BP.sum(dim=1, keepdim=True)
+
+    def logits_batch(self, frames_B: Tensor) -> Tensor:
+        """Logits ``[B, P]`` float32 of frames, where these are kept."""
+        return self._records(frames_B).float()
 
     def sparse_batch(self, frames_B: Tensor) -> tuple[Tensor, Tensor]:
         """Class ids and probabilities ``[B, K]`` of frames."""
@@ -202,6 +238,9 @@ class TargetReader:
         return records_BR
 
 
-def _chunks(num_frames: int) -> Iterator[slice]:
-    for begin in range(0, num_frames, CHUNK_FRAMES):
-        yield slice(begin, min(begin + CHUNK_FRAMES, num_frames))
+def _temperature(store: SoftTargets, given: float | None) -> float:
+    if store.logits and given is None:
+        raise UsageError(f"{store.path} holds logits, for any temperature: say which with --temperature")
+    if not store.logits and given is not None:
+        raise UsageError(f"{store.path} was made at temperature {store.meta['temperature']}: leave --temperature out")
+    return float(store.meta["temperature"] if given is None else given)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_kd.distill import soft_loss
-from asr_kd.distill.soft_loss import dense_soft_loss, sparse_soft_loss
+from asr_kd.distill.soft_loss import dense_soft_loss, logit_loss, sparse_soft_loss
 
 
 def normal(*shape: int, seed: int, scale: float = 1.0) -> torch.Tensor:
@@ -120,3 +120,17 @@ def test_logits_of_any_size_give_a_finite_loss() -> None:
     sparse_soft_loss(wild, torch.tensor([[2, 0]]), torch.tensor([[0.5, 0.5]]), 1.0).backward()
     assert wild.grad is not None
     torch.testing.assert_close(wild.grad, torch.tensor([[0.5, 0.0, -0.5]]))
+
+
+def test_matching_logits_is_the_limit_of_high_temperatures() -> None:
+    generator = torch.Generator().manual_seed(5)
+    logits, targets = torch.randn(2, 16, 9, generator=generator, dtype=torch.float64)
+    gradients = []
+    for loss in (
+        lambda z: dense_soft_loss(z, torch.softmax(targets / 1e4, dim=1), 1e4),
+        lambda z: logit_loss(z, targets),
+    ):
+        leaf = logits.clone().requires_grad_()
+        loss(leaf).backward()
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-7)

@@ -53,6 +53,20 @@ def test_a_dense_store_holds_the_ensembles_mean(tmp_path: Path, made: Made, mean
     torch.testing.assert_close(reader.dense_batch(some), expected[some], rtol=2e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 3.0, 50.0])
+def test_stored_logits_give_the_geometric_mean_at_any_temperature(
+    tmp_path: Path, made: Made, temperature: float
+) -> None:
+    store, members = made
+    reader = TargetReader([written(tmp_path, made, logits=True, mean="geometric")], CPU, temperature=temperature)
+    windows = store.windows(slice(0, store.num_frames))
+    expected = ensemble_targets(list(members.values()), windows, temperature=temperature, mean="geometric")
+    frames = torch.arange(store.num_frames)
+    assert reader.dense
+    torch.testing.assert_close(reader.dense_batch(frames), expected, rtol=1e-2, atol=1e-5)
+    torch.testing.assert_close(reader.logits_batch(frames).mean(dim=1), torch.zeros(len(frames)), rtol=0, atol=1e-3)
+
+
 def test_a_sparse_store_holds_each_frames_top(tmp_path: Path, made: Made) -> None:
     store, members = made
     reader = TargetReader([written(tmp_path, made, top_k=4, tail_samples=6)], CPU)
