@@ -39,3 +39,7 @@ class AlignmentError(AsrKdError):
 
 class SynthesisError(AsrKdError):
     """espeak-ng is not installed, or fails to speak."""
+
+
+class JobError(AsrKdError):
+    """Some of the commands that a command ran side by side failed."""

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from asr_kd.cli.train import training_inputs
-from asr_kd.distill.hinton import DistillObjective, DistillWeights, LiveTeacher, StoredTeacher
+from asr_kd.distill.hinton import DistillObjective, DistillWeights, LiveTeacher, StoredLogits, StoredTeacher
+from asr_kd.distill.transfer import WeightedStores
 from asr_kd.errors import MismatchError, UsageError
 from asr_kd.hmm.posteriors import load_models
 from asr_kd.nets.acoustic_model import AcousticModel, models_fingerprint
@@ -18,13 +19,16 @@ from asr_kd.targets.store import SoftTargets, TargetReader
 from asr_kd.train.frame_set import FrameSet
 from asr_kd.train.loop import TrainOptions
 from asr_kd.train.model_training import TrainingData, train_model
+from asr_kd.train.objective import Objective
+from asr_kd.train.selection import SelectOptions
+from asr_kd.train.watching import WatchOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     frames: tuple[Path, ...] = option("frame stores of the transfer set, labelled or not", positional=True)
     out: Path = option("model directory to make", positional=True)
-    labels: tuple[Path, ...] = option("labels of those frame stores that have some", affects_result=False)
+    labels: tuple[Path, ...] = option("labels of those frame stores that have some", default=(), affects_result=False)
     dev_frames: Path = option("frame store the student is watched on", affects_result=False)
     dev_labels: Path = option("its labels", affects_result=False)
     soft_targets: tuple[Path, ...] = option(
@@ -35,11 +39,19 @@ class Options:
         default=(),
         affects_result=False,
     )
-    temperature: float | None = option("live teachers: T; stored targets carry their own", default=None)
+    temperature: float | None = option(
+        "T, with live teachers or stored logits; other stored targets carry their own", default=None
+    )
+    match_logits: bool = option("stored logits: match them, the limit of high temperatures", default=False)
     mean: str = option("live teachers: how their distributions are averaged", default="arithmetic", choices=MEANS)
     weights: DistillWeights = group(DistillWeights)
+    transfer_weights: tuple[float, ...] = option(
+        "how much a frame of each frame store counts, in the same order, relative to the others", default=()
+    )
+    select: SelectOptions = group(SelectOptions)
     net: NetOptions = group(NetOptions)
     train: TrainOptions = group(TrainOptions)
+    watch: WatchOptions = group(WatchOptions)
 
 
 def run(options: Options) -> None:
@@ -54,25 +66,42 @@ def run(options: Options) -> None:
     stored = _stored_targets(options, data) if options.soft_targets else []
     live = [] if stored else _live_teachers(options, data)
 
-    def objective(frames: FrameSet, device: torch.device) -> DistillObjective:
-        teacher: StoredTeacher | LiveTeacher
-        if stored:
-            teacher = StoredTeacher(TargetReader(stored, device))
+    def objective(frames: FrameSet, device: torch.device) -> Objective:
+        teacher: StoredTeacher | StoredLogits | LiveTeacher
+        if stored and options.match_logits:
+            teacher = StoredLogits(TargetReader(stored, device, temperature=1.0))
+        elif stored:
+            teacher = StoredTeacher(TargetReader(stored, device, temperature=options.temperature))
         else:
             assert options.temperature is not None
             members = [member.to(device, options.train.device.dtype) for member in live]
             teacher = LiveTeacher(members, temperature=options.temperature, mean=options.mean)
-        return DistillObjective(teacher, frames.labels_N, options.weights)
+        plain = DistillObjective(teacher, frames.labels_N, options.weights)
+        if not options.transfer_weights:
+            return plain
+        counts = [store.num_frames for store in data.stores]
+        return WeightedStores(plain, frames.labels_N, counts, options.transfer_weights)
 
     with stage.resuming() as partial:
-        train_model(data, objective, options.net, options.train, partial, use_unlabelled=True)
+        train_model(
+            data,
+            objective,
+            options.net,
+            options.train,
+            partial,
+            use_unlabelled=True,
+            select=options.select,
+            watch=options.watch,
+        )
 
 
 def _check(options: Options) -> None:
     if not options.soft_targets and not options.teachers:
         raise UsageError("asr-kd distill: give --soft-targets (from asr-kd make-soft-targets) or --teachers")
-    if options.soft_targets and options.temperature is not None:
-        raise UsageError("asr-kd distill: stored soft targets carry their temperature; leave --temperature out")
+    if options.weights.hard_weight > 0 and not options.labels:
+        raise UsageError("asr-kd distill: --hard-weight above 0 needs --labels; without transcripts give 0")
+    if options.match_logits and (options.temperature is not None or not options.soft_targets):
+        raise UsageError("asr-kd distill: --match-logits needs --soft-targets that hold logits, and no --temperature")
     if not options.soft_targets and options.temperature is None:
         raise UsageError("asr-kd distill: live teachers need --temperature")
     if options.temperature is not None and not options.temperature > 0:
@@ -90,6 +119,10 @@ def _stored_targets(options: Options, data: TrainingData) -> list[SoftTargets]:
     ensemble = models_fingerprint(members) if members else None
     stored = [SoftTargets(path) for path in options.soft_targets]
     for targets, store in zip(stored, data.stores, strict=True):
+        if options.match_logits and not targets.logits:
+            raise UsageError(
+                f"--match-logits: {targets.path} holds probabilities; make-soft-targets --logits keeps logits"
+            )
         targets.check(store, states_fingerprint=data.dev_labels.states_fingerprint, members_fingerprint=ensemble)
     return stored
 

@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     # data
     "make-digits": "synthesise connected digits with espeak-ng: train, dev, test and an untranscribed extra set",
     "make-fsdd": "join the recordings of the Free Spoken Digit Dataset into connected digits",
+    "make-mnist": "turn the MNIST images into frame stores and labels",
     "validate-data": "check a Kaldi data directory and list everything wrong with it",
     "fix-data": "write a sorted, consistent copy of a Kaldi data directory, dropping what cannot be used",
     "split-data": "split a data directory into parts by speaker or by utterance",
@@ -30,6 +31,19 @@ COMMANDS: dict[str, str] = {
     "train": "train one network on aligned frames",
     "make-soft-targets": "average an ensemble into soft targets",
     "distill": "train a student on soft targets",
+    "correct-bias": "shift the output biases of classes that a student's transfer set lacked, or had alone",
+    "sweep": "distil over a grid of temperatures, weights, widths and seeds",
+    # specialists
+    "cluster-states": "find the states a generalist confuses: K-means over the covariance of its predictions",
+    "train-specialist": "train a specialist for one cluster of states, with a dustbin for all others",
+    "fuse-specialists": "turn a generalist's and specialists' predictions into soft targets",
+    # frames
+    "evaluate": "frame accuracy of one model or an ensemble on labelled frames",
+    "score-frames": "table of evaluated models: frame accuracy, intervals, gain kept",
+    "ensemble-report": "what an ensemble gains, from how many members, and what is left to distil",
+    "specialist-report": "what specialists add to a generalist",
+    "regularizer-report": "how far a part of the data goes with hard and with soft targets",
+    "compare-paper": "write each table of the paper beside the figures of own runs",
     # recognition
     "make-graph": "compose states, lexicon and grammar into a decoding graph",
     "decode": "recognise dev and test with one model or an ensemble, tuned on dev",
@@ -43,7 +57,7 @@ COMMANDS: dict[str, str] = {
     "bench": "measure every part next to the machine's limit and to other programs",
 }
 
-ALWAYS_PRINT = ("score",)  # what they print is wanted even when there is nothing to do
+ALWAYS_PRINT = ("score", "score-frames")  # what they print is wanted even when there is nothing to do
 
 
 def main(argv: Sequence[str] | None = None) -> int:

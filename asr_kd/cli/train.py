@@ -9,6 +9,8 @@ from asr_kd.stage import Stage, digest, fingerprint
 from asr_kd.train.loop import TrainOptions
 from asr_kd.train.model_training import TrainingData, train_model
 from asr_kd.train.objective import HardTargets
+from asr_kd.train.selection import SelectOptions
+from asr_kd.train.watching import WatchOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +20,10 @@ class Options:
     labels: tuple[Path, ...] = option("labels of the frame stores, in any order", affects_result=False)
     dev_frames: Path = option("frame store the network is watched on", affects_result=False)
     dev_labels: Path = option("its labels", affects_result=False)
+    select: SelectOptions = group(SelectOptions)
     net: NetOptions = group(NetOptions)
     train: TrainOptions = group(TrainOptions)
+    watch: WatchOptions = group(WatchOptions)
 
 
 def run(options: Options) -> None:
@@ -29,7 +33,15 @@ def run(options: Options) -> None:
         return
     data = TrainingData.load(options.frames, options.labels, options.dev_frames, options.dev_labels)
     with stage.resuming() as partial:
-        train_model(data, lambda frames, _: HardTargets(frames.labels_N), options.net, options.train, partial)
+        train_model(
+            data,
+            lambda frames, _: HardTargets(frames.labels_N),
+            options.net,
+            options.train,
+            partial,
+            select=options.select,
+            watch=options.watch,
+        )
 
 
 def training_inputs(

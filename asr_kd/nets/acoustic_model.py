@@ -40,6 +40,11 @@ class ModelCard:
     states_fingerprint: str
     trained_on: tuple[str, ...] = ()
 
+    @property
+    def image(self) -> tuple[int, int] | None:
+        """Rows and columns of the images it was trained on; None where it was trained on speech."""
+        return tuple(self.features["image"]) if "image" in self.features else None
+
     def new_net(self, *, seed: int) -> DNN:
         """A freshly initialised network of this shape."""
         return DNN(self.input_dim, self.num_pdfs, self.net, seed=seed)

@@ -21,12 +21,14 @@ class NetOptions:
     num_layers: int = option("hidden layers", default=4)
     hidden_dim: int = option("units of a hidden layer", default=512)
     dropout: float = option("probability that a hidden unit is left out of a training step", default=0.0)
+    input_dropout: float = option("probability that an input is left out of a training step", default=0.0)
 
     def __post_init__(self) -> None:
         if self.num_layers < 1 or self.hidden_dim < 1:
             raise UsageError("--num-layers and --hidden-dim must be at least 1")
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"--dropout must lie in [0, 1), got {self.dropout}")
+        for flag, probability in (("--dropout", self.dropout), ("--input-dropout", self.input_dropout)):
+            if not 0 <= probability < 1:
+                raise UsageError(f"{flag} must lie in [0, 1), got {probability}")
 
 
 class Dropout(nn.Module):
@@ -57,7 +59,7 @@ class DNN(nn.Module):
     def __init__(self, input_dim: int, num_pdfs: int, options: NetOptions, *, seed: int) -> None:
         super().__init__()
         dims = [input_dim] + [options.hidden_dim] * options.num_layers
-        layers: list[nn.Module] = []
+        layers: list[nn.Module] = [Dropout(options.input_dropout)] if options.input_dropout > 0 else []
         for fan_in, fan_out in itertools.pairwise(dims):
             layers += [nn.Linear(fan_in, fan_out), nn.ReLU(inplace=True)]
             if options.dropout > 0:

@@ -22,6 +22,8 @@ class Progress:
     Args:
         epoch: epochs done.
         batch: batches done of the epoch under way.
+        best: lowest cross-entropy of the dev set so far (newbob), or share of its frames wrong (early stopping).
+        looks_since_best: looks at the dev set since then.
         gradient_shares: each loss's, at the start of the epoch under way.
     """
 
@@ -30,6 +32,7 @@ class Progress:
     lr_factor: float = 1.0
     best: float = float("inf")
     halvings: int = 0
+    looks_since_best: int = 0
     seconds: float = 0.0
     gradient_shares: dict[str, float] = field(default_factory=dict)
 

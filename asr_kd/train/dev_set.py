@@ -1,13 +1,13 @@
 """Frame accuracy and cross-entropy of a network on labelled frames.
 
-Legend: N frames of a store, B frames of a batch, P pdfs.
+Legend: N frames of a store, L labelled frames, B frames of a batch, P pdfs.
 """
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from asr_kd.frames.store import FrameStore
+from asr_kd.frames.store import FrameStore, gather_windows
 from asr_kd.nets.device import autocast
 
 EVAL_FRAMES = 1024
@@ -17,20 +17,24 @@ MAX_FRAMES = 65536
 class DevSet:
     """Labelled frames that a network is watched on, on its device.
 
-    Of a store with more than `MAX_FRAMES` frames, about so many are taken, the same every time: stretches of
-    `EVAL_FRAMES` evenly spread over it. Watching all of a large dev set would take a quarter of the training.
+    Of more than `MAX_FRAMES` labelled frames, about so many are taken, the same every time: stretches of
+    `EVAL_FRAMES` evenly spread over them. Watching all of a large dev set would take a quarter of the training.
 
     Args:
+        labels_N: pdf ids, -1 where a frame has none: such frames are left out.
         dtype: precision of products, as in `asr_kd.nets.device.DeviceOptions`.
     """
 
     def __init__(self, store: FrameStore, labels_N: np.ndarray, *, device: torch.device, dtype: str = "fp32") -> None:
-        self._store = store
-        every = max(1, round(store.num_frames / MAX_FRAMES))
-        begins = range(0, store.num_frames, every * EVAL_FRAMES)
-        self._stretches = [slice(begin, min(begin + EVAL_FRAMES, store.num_frames)) for begin in begins]
-        self._labels = [torch.from_numpy(labels_N[frames].astype(np.int64)).to(device) for frames in self._stretches]
-        self._count = max(1, sum(int((labels_B >= 0).sum()) for labels_B in self._labels))
+        self._padded, self._context = store.padded, store.left + 1 + store.right
+        labelled_L = np.flatnonzero(labels_N >= 0)
+        every = max(1, round(len(labelled_L) / MAX_FRAMES))
+        stretches = [
+            labelled_L[begin : begin + EVAL_FRAMES] for begin in range(0, len(labelled_L), every * EVAL_FRAMES)
+        ]
+        self._rows = [torch.from_numpy(store.window_rows[frames_B]) for frames_B in stretches]
+        self._labels = [torch.from_numpy(labels_N[frames_B].astype(np.int64)).to(device) for frames_B in stretches]
+        self._count = max(1, sum(map(len, stretches)))
         self._device, self._dtype = device, dtype
 
     @torch.inference_mode()
@@ -39,11 +43,11 @@ class DevSet:
         net.eval()
         correct = torch.zeros((), dtype=torch.float64, device=self._device)
         total = torch.zeros((), dtype=torch.float64, device=self._device)
-        for frames, labels_B in zip(self._stretches, self._labels, strict=True):
+        for rows_B, labels_B in zip(self._rows, self._labels, strict=True):
             with autocast(self._device, self._dtype):
-                logits_BP: Tensor = net(self._store.windows(frames).to(self._device))
+                logits_BP: Tensor = net(gather_windows(self._padded, rows_B, self._context).to(self._device))
             logits_BP = logits_BP.float()
             correct += (logits_BP.argmax(dim=1) == labels_B).sum()
-            total += torch.nn.functional.cross_entropy(logits_BP, labels_B, ignore_index=-1, reduction="sum")
+            total += torch.nn.functional.cross_entropy(logits_BP, labels_B, reduction="sum")
         net.train()
         return float(correct) / self._count, float(total) / self._count

@@ -36,6 +36,7 @@ class FrameSet:
         stores: frame stores with the same features.
         labels: a pdf id for each frame of each store (-1: none), or None where a store has none.
         use_unlabelled: whether frames without a label are trained on.
+        selected: of each store the frames that may be trained on, ``[N]`` bool; None where all may.
         shuffle_frames: frames read from disk and shuffled at a time; None for all at once.
 
     Attributes:
@@ -48,6 +49,7 @@ class FrameSet:
         labels: Sequence[np.ndarray | None],
         *,
         use_unlabelled: bool,
+        selected: Sequence[np.ndarray | None] | None = None,
         device: torch.device,
         shuffle_frames: int | None = None,
     ) -> None:
@@ -55,8 +57,8 @@ class FrameSet:
         self.device = device
         self.labels_N = _all_labels(stores, labels).to(device)
         eligible = [
-            None if use_unlabelled else _labelled(given, store.num_frames)
-            for store, given in zip(stores, labels, strict=True)
+            _both(chosen, None if use_unlabelled else _labelled(given, store.num_frames))
+            for store, given, chosen in zip(stores, labels, selected or [None] * len(stores), strict=True)
         ]
         self._table = table_of_stores(stores, eligible)
         self._num_frames = len(self._table)
@@ -108,6 +110,13 @@ def _labelled(labels_N: np.ndarray | None, num_frames: int) -> np.ndarray | None
         return np.zeros(num_frames, dtype=bool)
     found_N = labels_N >= 0
     return None if found_N.all() else found_N
+
+
+def _both(some_N: np.ndarray | None, others_N: np.ndarray | None) -> np.ndarray | None:
+    """Frames of two masks ``[N]``, of which None is all."""
+    if some_N is None or others_N is None:
+        return others_N if some_N is None else some_N
+    return some_N & others_N
 
 
 def _all_labels(stores: Sequence[FrameStore], labels: Sequence[np.ndarray | None]) -> Tensor:

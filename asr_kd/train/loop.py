@@ -9,7 +9,7 @@ Legend: B frames of a batch, P pdfs.
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,14 +25,16 @@ from asr_kd.train import checkpoint
 from asr_kd.train.checkpoint import Progress
 from asr_kd.train.dev_set import DevSet
 from asr_kd.train.frame_set import Batch, FrameSet
+from asr_kd.train.jitter import Jitter
 from asr_kd.train.metrics import MetricsLog
 from asr_kd.train.objective import Objective, gradient_shares
-from asr_kd.train.schedule import NewBob, OptimizerOptions, cosine_factor, make_optimizer
+from asr_kd.train.schedule import NewBob, OptimizerOptions, cosine_factor, limit_norms, make_optimizer
 from asr_kd.train.shuffle import ShuffleOptions
 
 log = logging.getLogger(__name__)
 
 SMALL_SHARE = 0.01
+SEEDS_OF_STEP = 64  # one for each layer's dropout, the last for jitter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +42,29 @@ class TrainOptions:
     """How long and with what a network is trained."""
 
     num_epochs: int = option("passes over the training frames", default=6)
+    watch_every: int = option("epochs from one look at the dev set to the next", default=1)
+    early_stopping: int = option(
+        "end after so many looks at the dev set without a higher frame accuracy, with the weights of the highest; "
+        "0: train to the end and keep the last weights",
+        default=0,
+    )
     batch_size: int = option("frames of a step", default=1024)
     optimizer: OptimizerOptions = group(OptimizerOptions)
     device: DeviceOptions = group(DeviceOptions)
     shuffle: ShuffleOptions = group(ShuffleOptions)
+    jitter: int = option("images: largest shift of a training image, in pixels each way", default=0)
     seed: int = option("seed of initial weights, order of frames and dropout", default=1)
     checkpoint_seconds: float = option("how often to save where the run stands", default=60.0, affects_result=False)
 
     def __post_init__(self) -> None:
-        if self.num_epochs < 1 or self.batch_size < 1:
-            raise UsageError("--num-epochs and --batch-size must be at least 1")
+        if self.num_epochs < 1 or self.batch_size < 1 or self.watch_every < 1:
+            raise UsageError("--num-epochs, --batch-size and --watch-every must be at least 1")
+        if self.early_stopping < 0:
+            raise UsageError(f"--early-stopping must not be negative, got {self.early_stopping}")
+        if self.early_stopping and self.optimizer.schedule == "newbob":
+            raise UsageError("--early-stopping goes with --schedule cosine: newbob goes back and ends by itself")
+        if self.jitter < 0:
+            raise UsageError(f"--jitter must not be negative, got {self.jitter}")
 
 
 class Trainer:
@@ -57,9 +72,11 @@ class Trainer:
 
     Args:
         net: on the device of the options; its weights are changed in place.
-        dev: watched after every epoch.
+        dev: looked at every ``watch_every`` epochs and after the last.
         directory: gets checkpoints, ``metrics.jsonl`` and TensorBoard's files; a checkpoint found there
             is carried on from.
+        image: rows and columns, where the frames are images.
+        watched: further sets to report on with the dev set, by name; they decide nothing.
     """
 
     def __init__(
@@ -72,8 +89,11 @@ class Trainer:
         directory: Path,
         *,
         title: str = "",
+        image: tuple[int, int] | None = None,
+        watched: Mapping[str, DevSet] | None = None,
     ) -> None:
-        self._net, self._frames, self._objective, self._dev = net, frames, objective, dev
+        self._net, self._frames, self._objective = net, frames, objective
+        self._watched = {"dev": dev} | dict(watched or {})
         self._options, self._directory, self._title = options, directory, title
         self._optimizer = make_optimizer(net.parameters(), options.optimizer)
         self._progress = Progress()
@@ -81,6 +101,9 @@ class Trainer:
         self._best: dict[str, Tensor] = {}
         self._saved = time.monotonic()
         self._updating = False
+        if options.jitter and image is None:
+            raise UsageError("--jitter shifts images; these frames are none")
+        self._jitter = Jitter(image, options.jitter) if options.jitter and image else None
 
     def run(self) -> dict[str, float]:
         """Train to the end; returns the last epoch's metrics. The last checkpoint stays, until the model is saved.
@@ -97,12 +120,15 @@ class Trainer:
             metrics.write(last)
             self._save()
         metrics.close()
+        if self._options.early_stopping:
+            self._net.load_state_dict(self._best)
         return last
 
     def _done(self) -> bool:
         o = self._options
         halved_enough = o.optimizer.schedule == "newbob" and self._progress.halvings >= o.optimizer.newbob_halvings
-        return self._progress.epoch >= o.num_epochs or halved_enough
+        stopped = o.early_stopping and self._progress.looks_since_best >= o.early_stopping
+        return bool(self._progress.epoch >= o.num_epochs or halved_enough or stopped)
 
     def _epoch(self) -> dict[str, float]:
         started = time.monotonic() - self._progress.seconds
@@ -120,20 +146,30 @@ class Trainer:
             raise
         self._progress.epoch += 1
         self._progress.batch = 0
-        accuracy, cross_entropy = self._dev.evaluate(self._net)
+        watched = self._look()
         metrics = self._averages() | {
-            "dev_frame_accuracy": accuracy,
-            "dev_cross_entropy": cross_entropy,
+            **watched,
             "learning_rate": self._optimizer.param_groups[0]["lr"],
             "seconds": round(time.monotonic() - started, 2),
         }
         metrics |= {f"gradient_share_{name}": share for name, share in self._progress.gradient_shares.items()}
-        self._check_finite(metrics["train_loss"], cross_entropy)
+        self._check_finite(metrics["train_loss"], watched.get("dev_cross_entropy", 0.0))
         self._progress.gradient_shares = {}
         self._progress.seconds = 0.0
         self._sums = {}
-        self._steer(cross_entropy)
+        if watched:
+            self._steer(watched["dev_frame_accuracy"], watched["dev_cross_entropy"])
         return metrics
+
+    def _look(self) -> dict[str, float]:
+        """Accuracy and cross-entropy of all watched sets, if this epoch is one to look."""
+        o, epoch = self._options, self._progress.epoch
+        if epoch % o.watch_every and epoch < o.num_epochs:
+            return {}
+        found: dict[str, float] = {}
+        for name, watched in self._watched.items():
+            found[f"{name}_frame_accuracy"], found[f"{name}_cross_entropy"] = watched.evaluate(self._net)
+        return found
 
     def _batches(self) -> Iterator[Batch]:
         o, p = self._options, self._progress
@@ -147,9 +183,13 @@ class Trainer:
         o = self._options
         step = self._progress.epoch * self._frames.num_batches(o.batch_size) + self._progress.batch
         self._set_learning_rate(step)
-        self._net.seed_dropout(o.seed * 1_000_003 + step * 64, self._frames.device)
+        step_seed = o.seed * 1_000_003 + step * SEEDS_OF_STEP
+        self._net.seed_dropout(step_seed, self._frames.device)
+        inputs_BW = batch.inputs_BW
+        if self._jitter is not None:
+            inputs_BW = self._jitter(inputs_BW, seed=step_seed + SEEDS_OF_STEP - 1)
         with autocast(self._frames.device, o.device.dtype):
-            logits_BP = self._net(batch.inputs_BW)
+            logits_BP = self._net(inputs_BW)
         logits_BP = logits_BP.float()
         losses = self._objective.losses(logits_BP, batch)
         if self._progress.batch == 0:
@@ -158,6 +198,8 @@ class Trainer:
         torch.stack(list(losses.values())).sum().backward()
         self._updating = True
         self._optimizer.step()
+        if o.optimizer.max_norm is not None:
+            limit_norms(self._net, o.optimizer.max_norm)
         self._add_up(losses, logits_BP.detach(), batch)
         self._progress.batch += 1
         self._updating = False
@@ -203,16 +245,25 @@ class Trainer:
         for parameters in self._optimizer.param_groups:
             parameters["lr"] = o.optimizer.learning_rate * factor
 
-    def _steer(self, cross_entropy: float) -> None:
-        if self._options.optimizer.schedule != "newbob":
+    def _steer(self, accuracy: float, cross_entropy: float) -> None:
+        o, p = self._options, self._progress
+        if o.early_stopping:
+            # Accuracy, not cross-entropy: an over-fitted net's grows long before its decisions get worse.
+            p.looks_since_best += 1
+            if 1 - accuracy < p.best:
+                p.best, p.looks_since_best = 1 - accuracy, 0
+                self._keep_weights()
+        if o.optimizer.schedule != "newbob":
             return
-        p = self._progress
         newbob = NewBob(p.lr_factor, p.best, p.halvings)
-        if newbob.update(cross_entropy, self._options.optimizer):
-            self._best = {name: value.detach().clone() for name, value in self._net.state_dict().items()}
+        if newbob.update(cross_entropy, o.optimizer):
+            self._keep_weights()
         else:
             self._net.load_state_dict(self._best)
         p.lr_factor, p.best, p.halvings = newbob.factor, newbob.best, newbob.halvings
+
+    def _keep_weights(self) -> None:
+        self._best = {name: value.detach().clone() for name, value in self._net.state_dict().items()}
 
     def _save(self) -> None:
         sums = {f"sum.{name}": value for name, value in self._sums.items()}

@@ -6,8 +6,10 @@ Legend: N frames, P pdfs.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,14 +17,18 @@ from asr_kd.errors import DataError, MismatchError
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.labels import Labels, log_prior, match_labels
 from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel, ModelCard
-from asr_kd.nets.device import prepare
-from asr_kd.nets.dnn import NetOptions, num_parameters
+from asr_kd.nets.device import autocast, prepare
+from asr_kd.nets.dnn import DNN, NetOptions, num_parameters
 from asr_kd.train.checkpoint import CHECKPOINT_FILE
-from asr_kd.train.dev_set import DevSet
+from asr_kd.train.dev_set import EVAL_FRAMES, DevSet
 from asr_kd.train.frame_set import FrameSet, check_same_features, store_names
 from asr_kd.train.loop import Trainer, TrainOptions, log
 from asr_kd.train.objective import Objective
+from asr_kd.train.selection import SelectOptions, report_selection, select_frames
 from asr_kd.train.shuffle import decided_shuffle
+from asr_kd.train.watching import WatchOptions, watched_sets
+
+PRIOR_FRAMES = 65536
 
 
 @dataclass(frozen=True)
@@ -77,10 +83,46 @@ class TrainingData:
             trained_on=store_names(self.stores),
         )
 
-    def log_prior(self) -> Tensor:
-        """Log relative frequency ``[P]`` of each pdf in the labels."""
-        labels = [labels.pdfs for labels in self.given_labels]
+    def select(self, options: SelectOptions) -> list[np.ndarray | None]:
+        """The frames of each store that are trained on ``[N]``, None where all are; what remains is logged.
+
+        Raises:
+            DataError: nothing remains.
+            MismatchError: pdfs of a store without labels are asked for.
+        """
+        selected = [select_frames(*own, options) for own in zip(self.stores, self.labels, strict=True)]
+        report_selection(self.stores, self.labels, selected)
+        return selected
+
+    def log_prior(self, selected: Sequence[np.ndarray | None]) -> Tensor | None:
+        """Log relative frequency ``[P]`` of each pdf in the labels of the selected frames, None if they have none."""
+        labels = [
+            labels.pdfs if chosen_N is None else labels.pdfs[chosen_N]
+            for labels, chosen_N in zip(self.labels, selected, strict=True)
+            if labels is not None
+        ]
+        if not any((pdfs >= 0).any() for pdfs in labels):
+            return None
         return torch.from_numpy(log_prior(labels, self.dev_labels.num_pdfs))
+
+
+@torch.inference_mode()
+def learnt_log_prior(net: DNN, frames: FrameSet, *, dtype: str) -> Tensor:
+    """Log of the net's mean posterior ``[P]`` over about `PRIOR_FRAMES` of the frames trained on, one added to each.
+
+    Where no frame has a label, what the net has learnt of the pdfs' frequencies stands for their counts, whatever
+    temperature and teacher it learnt from (as Kaldi's nnet3-adjust-priors does).
+    """
+    net.eval()
+    sums_P = torch.zeros(0)
+    batches = frames.epoch(seed=0, epoch=0, batch_size=EVAL_FRAMES)
+    for batch in islice(batches, -(-PRIOR_FRAMES // EVAL_FRAMES)):
+        with autocast(frames.device, dtype):
+            logits_BP = net(batch.inputs_BW)
+        own_P = logits_BP.double().softmax(dim=1).sum(dim=0).cpu()
+        sums_P = own_P if not len(sums_P) else sums_P + own_P
+    sums_P = sums_P + 1
+    return (sums_P / sums_P.sum()).log().float()
 
 
 def train_model(
@@ -91,6 +133,8 @@ def train_model(
     directory: Path,
     *,
     use_unlabelled: bool = False,
+    select: SelectOptions | None = None,
+    watch: WatchOptions | None = None,
     start: AcousticModel | None = None,
     title: str = "",
 ) -> AcousticModel:
@@ -99,6 +143,8 @@ def train_model(
     Args:
         make_objective: builds the criterion for the frames trained on.
         use_unlabelled: whether frames without a label are trained on.
+        select: which frames are trained on; None for all.
+        watch: what to report on beside the dev set.
         start: a model of the same shape to start from, instead of random weights.
         title: stands before the epoch in the progress bar.
 
@@ -112,10 +158,12 @@ def train_model(
     for store, labels in zip(data.stores, data.labels, strict=True):
         if labels is None and not use_unlabelled:
             raise MismatchError(f"{store.path}: none of the labels given are of these frames; run asr-kd align on them")
+    selected = data.select(select or SelectOptions())
     frames = FrameSet(
         data.stores,
         [None if labels is None else labels.pdfs for labels in data.labels],
         use_unlabelled=use_unlabelled,
+        selected=selected,
         device=device,
         shuffle_frames=decided_shuffle(
             options.shuffle, data.stores, directory, device=device, begun=under_way.exists()
@@ -127,8 +175,21 @@ def train_model(
         net.load_state_dict(start.net.state_dict())
     log.info("%d parameters, %d frames an epoch, %s", num_parameters(net), len(frames), device)
     dev = DevSet(data.dev_store, data.dev_labels.pdfs, device=device, dtype=options.device.dtype)
-    Trainer(net, frames, make_objective(frames, device), dev, options, directory, title=title).run()
-    model = AcousticModel(card, net.eval(), data.log_prior().to(device))
+    watched = watched_sets(
+        watch or WatchOptions(),
+        data.stores,
+        data.labels,
+        selected,
+        states_fingerprint=card.states_fingerprint,
+        device=device,
+        dtype=options.device.dtype,
+    )
+    objective = make_objective(frames, device)
+    Trainer(net, frames, objective, dev, options, directory, title=title, image=card.image, watched=watched).run()
+    prior_P = data.log_prior(selected)
+    if prior_P is None:
+        prior_P = learnt_log_prior(net, frames, dtype=options.device.dtype)
+    model = AcousticModel(card, net.eval(), prior_P.to(device))
     model.save(directory)
     under_way.unlink()
     return model

@@ -20,6 +20,9 @@ class OptimizerOptions:
     final_learning_rate: float = option("cosine: learning rate at the end, as a part of the first", default=0.01)
     momentum: float = option("sgd: momentum", default=0.9)
     weight_decay: float = option("pull of the weights towards zero, decoupled from the gradient", default=0.0)
+    max_norm: float | None = option(
+        "largest length of a unit's incoming weights: longer ones are scaled down after a step", default=None
+    )
     schedule: str = option(
         "cosine: falls smoothly over --num-epochs. newbob: halves whenever an epoch brings the dev set's "
         "cross-entropy down by less than --newbob-threshold, and goes back to the best weights if it rose",
@@ -32,6 +35,8 @@ class OptimizerOptions:
     def __post_init__(self) -> None:
         if self.learning_rate <= 0:
             raise UsageError(f"--learning-rate must be above 0, got {self.learning_rate}")
+        if self.max_norm is not None and not self.max_norm > 0:
+            raise UsageError(f"--max-norm must be above 0, got {self.max_norm}")
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], options: OptimizerOptions) -> torch.optim.Optimizer:
@@ -46,6 +51,14 @@ def make_optimizer(parameters: Iterable[nn.Parameter], options: OptimizerOptions
         weight_decay=options.weight_decay,
         fused=True,
     )
+
+
+@torch.no_grad()
+def limit_norms(net: nn.Module, max_norm: float) -> None:
+    """Scale down the incoming weights of every unit whose length exceeds ``max_norm`` (Srivastava et al. 2014)."""
+    for weight in net.parameters():
+        if weight.ndim == 2:
+            weight.mul_((max_norm / weight.norm(dim=1, keepdim=True)).clamp_(max=1.0))
 
 
 def cosine_factor(progress: float, final: float) -> float:

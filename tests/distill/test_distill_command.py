@@ -149,7 +149,8 @@ def test_the_order_in_which_members_are_named_does_not_matter(pipeline: Pipeline
         ((), "give --soft-targets"),
         (("--teachers", "a"), "--temperature"),
         (("--teachers", "a", "--temperature", 0), "--temperature must be above 0"),
-        (("--soft-targets", "a", "--temperature", 2), "leave --temperature out"),
+        (("--teachers", "a", "--match-logits"), "--match-logits needs --soft-targets"),
+        (("--soft-targets", "a", "--temperature", 2, "--match-logits"), "and no --temperature"),
         (("--soft-targets", "a", "b"), "1 frame stores but 2 --soft-targets"),
         (("--soft-targets", "a", "--soft-weight", 0, "--hard-weight", 0), "nor both 0"),
     ],
@@ -159,3 +160,61 @@ def test_wrong_usage_is_one_line(
 ) -> None:
     assert distill(pipeline, tmp_path / "out", *flags) == 2
     assert said in complaint()
+
+
+def test_stored_logits_serve_any_temperature_and_matching(
+    pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str]
+) -> None:
+    exp = pipeline.exp
+    logits = tmp_path / "logits"
+    assert (
+        run("make-soft-targets", "--logits", "--mean", "geometric", exp / "frames/train", *pipeline.members, logits)
+        == 0
+    )
+    frames = (exp / "frames/train",)
+    for number, flags in enumerate((("--temperature", 1.5), ("--match-logits",))):
+        assert distill(pipeline, tmp_path / str(number), "--soft-targets", logits, *flags, frames=frames) == 0
+        assert (tmp_path / str(number) / "model.safetensors").exists()
+    assert distill(pipeline, tmp_path / "none", "--soft-targets", logits, frames=frames) == 2
+    assert "holds logits, for any temperature" in complaint()
+    of_probs = ("--soft-targets", exp / "soft/train")
+    assert distill(pipeline, tmp_path / "none", *of_probs, "--temperature", 2, frames=frames) == 2
+    assert "leave --temperature out" in complaint()
+    assert distill(pipeline, tmp_path / "none", *of_probs, "--match-logits", frames=frames) == 2
+    assert "make-soft-targets --logits" in complaint()
+    arithmetic = ("--logits", exp / "frames/train", *pipeline.members, tmp_path / "none")
+    assert run("make-soft-targets", *arithmetic) == 2
+    assert "give --mean geometric" in complaint()
+
+
+def test_without_any_transcript_the_prior_is_what_the_student_learnt(pipeline: Pipeline, tmp_path: Path) -> None:
+    exp = pipeline.exp
+    flags = (*TINY_NET, "--num-epochs", 3, "--soft-weight", 1, "--hard-weight", 0, *pipeline.dev)
+    for name, labels in (("without", ()), ("with", ("--labels", exp / "ali/train"))):
+        soft = ("--soft-targets", exp / "soft/train")
+        assert run("distill", *flags, *labels, *soft, "--", exp / "frames/train", tmp_path / name) == 0
+    without, given = (AcousticModel.load(tmp_path / name) for name in ("without", "with"))
+    assert without.log_prior.exp().sum() == pytest.approx(1, abs=1e-5)
+    # Not the even one, and like that of the labels.
+    even = abs(given.log_prior.exp() - 1 / len(given.log_prior)).sum()
+    assert abs(without.log_prior.exp() - given.log_prior.exp()).sum() < 0.5 * even
+
+
+def test_the_labels_term_needs_labels(pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str]) -> None:
+    exp = pipeline.exp
+    soft = ("--soft-targets", exp / "soft/extra")
+    assert run("distill", *WEIGHTS, *pipeline.dev, *soft, "--", exp / "frames/extra", tmp_path / "out") == 2
+    assert "--hard-weight above 0 needs --labels" in complaint()
+
+
+def test_weighted_stores_and_selected_frames_are_trained_on(pipeline: Pipeline, tmp_path: Path) -> None:
+    exp = pipeline.exp
+    frames = (exp / "frames/train", exp / "frames/extra")
+    flags = ("--soft-targets", exp / "soft/train", exp / "soft/extra", "--transfer-weights", 1, 0.5)
+    part = ("--train-fraction", 0.5, "--watch-train")
+    test = ("--watch-frames", exp / "frames/test", "--watch-labels", exp / "ali/test")
+    assert distill(pipeline, tmp_path / "out", *flags, *part, *test, frames=frames) == 0
+    (row,) = metrics(tmp_path / "out")
+    whole = sum(json.loads((path / "meta.json").read_text())["num_frames"] for path in frames)
+    assert 0.3 * whole < row["frames"] < 0.7 * whole
+    assert {"test_frame_accuracy", "fitted_frame_accuracy"} <= row.keys()

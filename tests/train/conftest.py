@@ -25,4 +25,4 @@ def problem(make_store: Callable[..., FrameStore]) -> Problem:
         device=DeviceOptions(dtype="fp32"),
         checkpoint_seconds=1e9,
     )
-    return Problem(store, frames, DevSet(dev_store, learnable_labels(dev_store), device=CPU), options)
+    return Problem(store, dev_store, frames, DevSet(dev_store, learnable_labels(dev_store), device=CPU), options)

@@ -42,7 +42,7 @@ def test_each_epoch_has_a_line_of_metrics(problem: Problem, tmp_path: Path, opti
 
 def test_dev_metrics_are_those_of_the_weights(problem: Problem, tmp_path: Path) -> None:
     net = problem.run(tmp_path)
-    store = problem.dev._store
+    store = problem.dev_store
     labels = torch.from_numpy(learnable_labels(store)).long()
     with torch.no_grad():
         logits = net.eval()(store.windows(slice(0, store.num_frames)))
@@ -134,7 +134,7 @@ def test_weights_that_are_no_numbers_after_the_last_step_are_an_error(problem: P
         one_step.run(tmp_path, Spoilt())
 
 
-@pytest.mark.parametrize("wrong", [{"num_epochs": 0}, {"batch_size": 0}])
+@pytest.mark.parametrize("wrong", [{"num_epochs": 0}, {"batch_size": 0}, {"watch_every": 0}])
 def test_impossible_options_are_wrong_usage(wrong: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match="--num-epochs and --batch-size"):
+    with pytest.raises(UsageError, match="must be at least 1"):
         TrainOptions(**wrong)  # type: ignore[arg-type]

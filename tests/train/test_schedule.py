@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from asr_kd.errors import UsageError
-from asr_kd.train.schedule import NewBob, OptimizerOptions, cosine_factor, make_optimizer
+from asr_kd.train.schedule import NewBob, OptimizerOptions, cosine_factor, limit_norms, make_optimizer
 
 
 def test_the_cosine_falls_from_one_to_the_final_part() -> None:
@@ -57,3 +57,16 @@ def test_the_optimiser_is_the_one_asked_for(optimizer: str) -> None:
 def test_impossible_options_are_wrong_usage(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="--learning-rate"):
         OptimizerOptions(**wrong)  # type: ignore[arg-type]
+
+
+def test_no_unit_has_longer_weights_than_the_max_norm_and_shorter_ones_are_left_alone() -> None:
+    net = torch.nn.Linear(6, 4)
+    with torch.no_grad():
+        net.weight *= torch.tensor([[0.1], [10.0], [0.2], [5.0]])
+    before, bias = net.weight.detach().clone(), net.bias.detach().clone()
+    limit_norms(net, 1.5)
+    norms = net.weight.norm(dim=1)
+    torch.testing.assert_close(norms[[1, 3]], torch.full((2,), 1.5))
+    assert torch.equal(net.weight[[0, 2]], before[[0, 2]])
+    torch.testing.assert_close(net.weight / norms[:, None], before / before.norm(dim=1, keepdim=True))
+    assert torch.equal(net.bias, bias)

@@ -1,5 +1,6 @@
 """A small training problem: frames whose label is a function of the frame."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Problem:
     """What a run needs beside its directory."""
 
     store: FrameStore
+    dev_store: FrameStore
     frames: FrameSet
     dev: DevSet
     options: TrainOptions
@@ -41,13 +43,20 @@ class Problem:
         options = NetOptions(num_layers=2, hidden_dim=16, dropout=self.dropout)
         return DNN(self.store.input_dim, PDFS, options, seed=self.options.seed)
 
-    def run(self, directory: Path, objective: Objective | None = None) -> DNN:
+    def with_early_stopping(self, looks: int, **others: int) -> "Problem":
+        """Twenty epochs that over-fit the dev set, and stop early."""
+        steep = replace(self.options.optimizer, learning_rate=0.1)
+        asked = replace(self.options, optimizer=steep, num_epochs=20, early_stopping=looks, **others)  # type: ignore[arg-type]
+        return replace(self, options=asked)
+
+    def run(
+        self, directory: Path, objective: Objective | None = None, watched: Mapping[str, DevSet] | None = None
+    ) -> DNN:
         """Train, or carry on, in a directory."""
         directory.mkdir(exist_ok=True)
         net = self.new_net()
-        Trainer(
-            net, self.frames, objective or HardTargets(self.frames.labels_N), self.dev, self.options, directory
-        ).run()
+        hard = HardTargets(self.frames.labels_N)
+        Trainer(net, self.frames, objective or hard, self.dev, self.options, directory, watched=watched).run()
         return net
 
 

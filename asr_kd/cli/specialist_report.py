@@ -1,0 +1,164 @@
+"""What specialists add to a generalist, and what is left of it when all are distilled into one model.
+
+Kind of specialist and n are chosen on dev. OUT gets results.json, RESULTS.md and gain.png.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asr_kd.errors import MismatchError, UsageError
+from asr_kd.frames.store import FrameStore
+from asr_kd.hmm.labels import Labels, match_labels
+from asr_kd.hmm.posteriors import load_models
+from asr_kd.nets.device import DeviceOptions, prepare
+from asr_kd.options import group, option
+from asr_kd.specialists.page import render_specialists
+from asr_kd.specialists.plot import plot_specialists
+from asr_kd.specialists.results import Scored, build_results
+from asr_kd.specialists.scoring import ENSEMBLE, GENERALIST, Team, score_team
+from asr_kd.specialists.specialist import DUSTBIN, REGULARIZED, load_specialists
+from asr_kd.stage import Stage, digest, fingerprint, write_json, write_text
+
+log = logging.getLogger(__name__)
+
+TRAIN_FRAMES = 65536
+STRETCH_FRAMES = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    frames: Path = option("frame store, of the test set", positional=True)
+    out: Path = option("directory of the report to make", positional=True)
+    labels: Path = option("its labels", affects_result=False)
+    dev_frames: Path = option("frame store that kind and n are chosen on", affects_result=False)
+    dev_labels: Path = option("its labels", affects_result=False)
+    train_frames: Path | None = option(
+        "frame store of the training set, to show over-fitting on a part of it", default=None, affects_result=False
+    )
+    train_labels: Path | None = option("its labels", default=None, affects_result=False)
+    generalist: tuple[Path, ...] = option(
+        "the generalist: a model, or several of which the mean counts", affects_result=False
+    )
+    specialists: tuple[Path, ...] = option("specialists with a dustbin", default=(), affects_result=False)
+    regularized: tuple[Path, ...] = option("specialists trained with --regularize", default=(), affects_result=False)
+    others: tuple[str, ...] = option(
+        "further models to compare with, NAME=DIR each; models of one name are runs of one system", default=()
+    )
+    ensemble: tuple[Path, ...] = option("plain ensemble to compare with", default=(), affects_result=False)
+    num_best: tuple[int, ...] = option("values of n to try", default=(1, 2, 3))
+    recipe: str = option("the recipe's name, for the report", default="")
+    protocol: str = option("the recipe's protocol, where it has several", default="")
+    bootstrap_samples: int = option("resampled test sets", default=10_000)
+    seed: int = option("seed of the bootstrap", default=1)
+    device: DeviceOptions = group(DeviceOptions)
+    nj: int = option("threads", default=1, affects_result=False)
+
+    def __post_init__(self) -> None:
+        if not self.specialists and not self.regularized:
+            raise UsageError("asr-kd specialist-report: name some --specialists or --regularized")
+        if (self.train_frames is None) != (self.train_labels is None):
+            raise UsageError("asr-kd specialist-report: give --train-frames and --train-labels together, or neither")
+        if self.bootstrap_samples < 100:
+            raise UsageError("--bootstrap-samples must be at least 100")
+        if not self.num_best or min(self.num_best) < 1:
+            raise UsageError("--num-best must be at least 1")
+
+    @property
+    def named_others(self) -> dict[str, list[Path]]:
+        """The further models by name."""
+        found: dict[str, list[Path]] = {}
+        for word in self.others:
+            name, separator, path = word.partition("=")
+            if not (name and separator and path) or name in (GENERALIST, ENSEMBLE, DUSTBIN, REGULARIZED):
+                raise UsageError(f"--others: expected NAME=DIR with a name of its own, found '{word}'")
+            found.setdefault(name, []).append(Path(path))
+        return found
+
+
+def run(options: Options) -> None:
+    sets = {"test": (options.frames, options.labels), "dev": (options.dev_frames, options.dev_labels)}
+    if options.train_frames is not None and options.train_labels is not None:
+        sets["train"] = (options.train_frames, options.train_labels)
+    models = {
+        "generalist": options.generalist,
+        "specialists": options.specialists,
+        "regularized": options.regularized,
+        "others": [path for paths in options.named_others.values() for path in paths],
+        "ensemble": options.ensemble,
+    }
+    inputs = {f"{name} frames and labels": digest(list(map(fingerprint, paths))) for name, paths in sets.items()}
+    inputs |= {name: digest([fingerprint(path) for path in paths]) for name, paths in models.items()}
+    stage = Stage(options.out, command="specialist-report", options=options, inputs=inputs)
+    if stage.finished():
+        return
+    device = prepare(options.device)
+    team = _team(options, FrameStore(options.frames), device)
+    with stage.writing() as partial:
+        scored = {name: _score(team, *paths, options, device, whole=name != "train") for name, paths in sets.items()}
+        num_specialists = {kind: len(team.generalist) + len(found) for kind, found in team.specialists.items()}
+        num_models = {GENERALIST: len(team.generalist), ENSEMBLE: len(team.ensemble), **num_specialists}
+        results = {"experiment": "specialists", "recipe": options.recipe, "protocol": options.protocol}
+        results |= build_results(
+            scored["test"],
+            scored["dev"],
+            scored.get("train"),
+            team.specialists,
+            num_models=num_models | dict.fromkeys(team.others, 1),
+            num_samples=options.bootstrap_samples,
+            seed=options.seed,
+        )
+        write_json(partial / "results.json", results)
+        write_text(partial / "RESULTS.md", render_specialists(results))
+        plot_specialists(results, partial / "gain.png")
+
+
+def _team(options: Options, store: FrameStore, device: torch.device) -> Team:
+    """All models, checked to predict the same states from the same features."""
+    others = options.named_others
+    plain = [*options.generalist, *(path for paths in others.values() for path in paths), *options.ensemble]
+    models = load_models(list(dict.fromkeys(plain)), store, device, options.device.dtype)
+    states = models[options.generalist[0]].card.states_fingerprint
+    specialists = {}
+    for kind, paths in ((DUSTBIN, options.specialists), (REGULARIZED, options.regularized)):
+        found = load_specialists(paths, store, states_fingerprint=states, device=device, dtype=options.device.dtype)
+        for specialist in found:
+            if specialist.kind != kind:
+                raise UsageError(f"{specialist.path}: a specialist of the kind {specialist.kind}, given as {kind}")
+        if found:
+            specialists[kind] = found
+    return Team(
+        generalist=[models[path] for path in options.generalist],
+        specialists=specialists,
+        others={name: [models[path] for path in paths] for name, paths in others.items()},
+        ensemble=[models[path] for path in options.ensemble],
+        num_best=options.num_best,
+    )
+
+
+def _score(
+    team: Team, frames: Path, labels_path: Path, options: Options, device: torch.device, *, whole: bool
+) -> Scored:
+    """Score a set, or evenly spread stretches of about `TRAIN_FRAMES` of its frames."""
+    store = FrameStore(frames)
+    (labels,) = match_labels([store], [Labels.load(labels_path)])
+    assert labels is not None
+    states = team.generalist[0].card.states_fingerprint
+    if labels.states_fingerprint != states:
+        raise MismatchError(
+            f"{labels_path} holds the states {labels.states_fingerprint}, {options.generalist[0]} predicts {states}"
+        )
+    every = 1 if whole else max(1, round(store.num_frames / TRAIN_FRAMES))
+    begins = range(0, store.num_frames, every * STRETCH_FRAMES)
+    stretches = [slice(begin, min(begin + STRETCH_FRAMES, store.num_frames)) for begin in begins]
+    if whole:
+        stretches = [slice(0, store.num_frames)]
+    labels_N = np.full_like(labels.pdfs, -1)
+    for stretch in stretches:
+        labels_N[stretch] = labels.pdfs[stretch]
+    scores = score_team(team, store, labels_N, stretches, device=device, nj=options.nj)
+    log.info("%s: scored", frames)
+    return Scored(str(frames), store, labels_N, scores)

@@ -1,0 +1,197 @@
+"""How far a part of the data goes with hard and with soft targets (Hinton, Vinyals & Dean 2015, table 5).
+
+A *system* here is one way to train (its name) on one share of the data; its runs differ in seed and utterances drawn.
+
+Legend: U utterances.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asr_kd.errors import DataError, MismatchError
+from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios
+from asr_kd.score.evaluated import Evaluated, read_evaluated
+from asr_kd.score.results import fraction_kept
+from asr_kd.stage import read_run
+
+METRICS_FILE = "metrics.jsonl"
+System = tuple[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartialRun:
+    """One model trained on a share of the data.
+
+    Attributes:
+        fraction: share of the utterances trained on.
+        num_frames: frames of an epoch.
+        fitted_accuracy: of the frames trained on, with the final weights; None if it was not measured.
+        curve: of each look at the dev set the updates so far, and the accuracies of ``fitted``, ``dev`` and ``test``
+            that were watched.
+    """
+
+    evaluated: Evaluated
+    fraction: float
+    num_frames: int
+    fitted_accuracy: float | None
+    curve: Sequence[Mapping[str, float]]
+
+    @property
+    def system(self) -> System:
+        """The way it was trained, and the share of the data."""
+        return self.evaluated.info.name, self.fraction
+
+
+def load_partial_runs(
+    models: Sequence[Path], evaluated: Sequence[Path], fitted: Sequence[Path]
+) -> dict[System, list[PartialRun]]:
+    """Read runs by system, largest share first.
+
+    Args:
+        models: directories of `asr-kd train` or `asr-kd distill`.
+        evaluated: of `asr-kd evaluate`, of each model in the same order, all on the test set.
+        fitted: of `asr-kd evaluate` of models trained on everything, on the frames they were trained on; in any order.
+
+    Raises:
+        DataError: a directory is unreadable.
+        MismatchError: runs of other test frames, or of another model than the one in its place.
+    """
+    if len(models) != len(evaluated):
+        raise MismatchError(f"{len(models)} models but {len(evaluated)} --evaluated; give one for each, in one order")
+    on_train = {found.info.models: found.frames.accuracy for found in map(read_evaluated, fitted)}
+    systems: dict[System, list[PartialRun]] = {}
+    first: Evaluated | None = None
+    for model, directory in zip(models, evaluated, strict=True):
+        found = read_evaluated(directory)
+        first = first or found
+        if found.utterances != first.utterances or not np.array_equal(found.frames.num_frames, first.frames.num_frames):
+            raise MismatchError(f"{directory}: of other labelled frames than {first.directory}")
+        run = _read_run(model, found, on_train)
+        systems.setdefault(run.system, []).append(run)
+    return dict(sorted(systems.items(), key=lambda entry: -entry[0][1]))
+
+
+def _read_run(model: Path, evaluated: Evaluated, on_train: Mapping[tuple[str, ...], float]) -> PartialRun:
+    record = read_run(model)
+    try:
+        options = record["identity"]["options"]
+        rows = [json.loads(line) for line in (model / METRICS_FILE).read_text().splitlines()]
+        updates = -(-int(rows[-1]["frames"]) // int(options["batch_size"]))
+        num_frames = int(rows[-1]["frames"])
+        seed, early = record["seed"], options.get("early_stopping", 0)
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise DataError(f"{model}: not a model of asr-kd train or distill ({error})") from error
+    if seed != evaluated.info.seed:
+        raise MismatchError(
+            f"{evaluated.directory} evaluates a model of seed {evaluated.info.seed}, {model} has seed {seed}: "
+            "give models and --evaluated in the same order"
+        )
+    looks = [row for row in rows if "dev_frame_accuracy" in row]
+    # Early stopping went back to the first of the best epochs.
+    final = max(looks, key=lambda row: row["dev_frame_accuracy"]) if early else looks[-1]
+    curve = [
+        {"updates": row["epoch"] * updates}
+        | {name: row[f"{name}_frame_accuracy"] for name in ("fitted", "dev", "test") if f"{name}_frame_accuracy" in row}
+        for row in looks
+    ]
+    fitted = on_train.get(evaluated.info.models, final.get("fitted_frame_accuracy"))
+    return PartialRun(
+        evaluated=evaluated,
+        fraction=float(options.get("train_fraction", 1.0)),
+        num_frames=num_frames,
+        fitted_accuracy=fitted,
+        curve=curve,
+    )
+
+
+def regularizer_results(
+    systems: Mapping[System, Sequence[PartialRun]], *, full: str, hard: str, num_samples: int, seed: int
+) -> dict[str, Any]:
+    """Figures of all systems.
+
+    For each: ``share_of_full`` is its test accuracy over that of the full data's, ``recovered`` how much it makes up
+    of what hard targets lose on the same share, (system - hard) / (full - hard); intervals are over utterances.
+
+    Args:
+        full: name of the system trained on all data.
+        hard: name of that trained with hard targets, early stopping, on the shares.
+
+    Raises:
+        DataError: no such systems.
+    """
+    if (full, 1.0) not in systems:
+        raise DataError(f"--full {full}: no such system on all data; there are {_names(systems)}")
+    ratios = {
+        system: (
+            np.sum([run.evaluated.frames.num_correct for run in runs], axis=0),
+            np.sum([run.evaluated.frames.num_frames for run in runs], axis=0),
+        )
+        for system, runs in systems.items()
+    }
+    estimates = estimate_ratios(ratios, num_samples=num_samples, rng=np.random.default_rng(seed))
+    first = systems[full, 1.0][0].evaluated
+    for name, fraction in systems:
+        if fraction < 1 and (hard, fraction) not in systems:
+            raise DataError(f"--hard {hard}: not with the share {fraction} of {name}; there are {_names(systems)}")
+    return {
+        "num_pdfs": first.info.num_pdfs,
+        "test_utterances": len(first.utterances),
+        "test_frames": int(first.frames.num_frames.sum()),
+        "bootstrap": {"samples": num_samples, "seed": seed, "level": LEVEL, "unit": "utterance"},
+        "full": full,
+        "hard": hard,
+        "systems": [_row(system, runs, estimates, full=full, hard=hard) for system, runs in systems.items()],
+    }
+
+
+def _row(
+    system: System, runs: Sequence[PartialRun], estimates: Mapping[System, Estimate], *, full: str, hard: str
+) -> dict[str, Any]:
+    name, fraction = system
+    own, whole = estimates[system], estimates[full, 1.0]
+    fitted = [run.fitted_accuracy for run in runs if run.fitted_accuracy is not None]
+    accuracies = [run.evaluated.frames.accuracy for run in runs]
+    row: dict[str, Any] = {
+        "name": name,
+        "fraction": fraction,
+        "seeds": len(runs),
+        "frames": round(float(np.mean([run.num_frames for run in runs]))),
+        "updates": round(float(np.mean([run.curve[-1]["updates"] for run in runs]))),
+        "train_frame_accuracy": float(np.mean(fitted)) if len(fitted) == len(runs) else None,
+        "frame_accuracy": own.value,
+        "frame_accuracy_ci": list(own.interval()),
+        "frame_accuracy_std": float(np.std(accuracies, ddof=1)) if len(runs) > 1 else None,
+        "cross_entropy": float(np.mean([run.evaluated.frames.mean_cross_entropy for run in runs])),
+        "dev_fall": float(np.mean([_fall(run) for run in runs])),
+        "curves": [list(run.curve) for run in runs],
+        "share_of_full": None,
+        "recovered": None,
+    }
+    if system == (full, 1.0):
+        return row
+    share = Estimate(own.value / whole.value, own.samples_B / whole.samples_B)
+    row |= {"share_of_full": share.value, "share_of_full_ci": list(share.interval())}
+    if fraction < 1 and name != hard:
+        baseline = estimates[hard, fraction]
+        low, _ = whole.minus(baseline).interval()
+        gain = own.minus(baseline)
+        row |= {"over_hard": gain.value, "over_hard_ci": list(gain.interval())}
+        if low > 0:
+            recovered = fraction_kept(baseline, whole, own)
+            row |= {"recovered": recovered.value, "recovered_ci": list(recovered.interval())}
+    return row
+
+
+def _fall(run: PartialRun) -> float:
+    """How far the dev set's accuracy fell from its highest to the last look."""
+    watched = [point["dev"] for point in run.curve]
+    return max(watched) - watched[-1]
+
+
+def _names(systems: Mapping[System, Any]) -> str:
+    return ", ".join(f"{name} ({fraction:g})" for name, fraction in systems)

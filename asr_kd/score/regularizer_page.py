@@ -1,0 +1,91 @@
+"""``RESULTS.md`` of `asr-kd regularizer-report`: the table in the form of the paper's table 5."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asr_kd.score.markdown import table
+
+_READING = """\
+- Train: accuracy on the very frames trained on, with the final weights and without dropout. Test: all labelled
+  frames of the test set. `[ , ]` are 95 % intervals, a bootstrap over test utterances, the same for every row. `±` is
+  the standard deviation over seeds; each seed draws other utterances, so it holds the chance of that draw, too.
+- Of full: test accuracy over that with all the data. Recovered: (row - hard) / (full - hard), of what the small data
+  costs hard targets with early stopping. Over hard: the difference that this comes from, in points.
+- Falls by: from the highest accuracy on the dev set to the last, mean over seeds: what training on takes away again.
+- Early stopping goes back to the weights of the highest dev accuracy, the other rows keep their last weights. The dev
+  set decides nothing else, the test set nothing at all.
+"""
+
+
+def render_regularizer(results: Mapping[str, Any]) -> str:
+    """One page of Markdown from the dictionary of `asr_kd.score.regularizer.regularizer_results`."""
+    names = " ".join(filter(None, (results["recipe"], results["protocol"])))
+    header = [
+        "targets",
+        "data",
+        "frames",
+        "updates",
+        "seeds",
+        "train, %",
+        "test, %",
+        "of full, %",
+        "over hard",
+        "recovered, %",
+    ]
+    header += ["falls by"]
+    lines = [
+        f"# Soft targets as regularisers: {names}",
+        "",
+        "Written by `asr-kd regularizer-report` from the runs themselves: frame accuracy on "
+        f"{results['test_frames']:,} labelled test frames of {results['test_utterances']:,} utterances, "
+        f"{results['num_pdfs']} pdfs. After table 5 of Hinton, Vinyals & Dean 2015, where 3 % of the data gave 67.3 % "
+        "train and 44.5 % test accuracy with hard targets, 65.4 % and 57.0 % with soft ones, and all data 63.4 % and "
+        "58.9 %.",
+        "",
+        table(header, [_cells(row) for row in results["systems"]]),
+        "",
+        *_headlines(results),
+        "![accuracy against updates](curves.png)",
+        "",
+        _READING,
+    ]
+    return "\n".join(lines)
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    train = row["train_frame_accuracy"]
+    spread = row["frame_accuracy_std"]
+    return [
+        row["name"],
+        f"{100 * row['fraction']:g} %",
+        f"{row['frames']:,}",
+        f"{row['updates']:,}",
+        str(row["seeds"]),
+        "-" if train is None else f"{100 * train:.1f}",
+        f"{_percent(row, 'frame_accuracy')}" + ("" if spread is None else f" ± {100 * spread:.1f}"),
+        _percent(row, "share_of_full"),
+        _percent(row, "over_hard"),
+        _percent(row, "recovered"),
+        f"{100 * row['dev_fall']:.1f}",
+    ]
+
+
+def _headlines(results: Mapping[str, Any]) -> list[str]:
+    """What the smallest share tells, in a sentence for each way to train."""
+    parts = [row for row in results["systems"] if row["fraction"] < 1]
+    lines: list[str] = []
+    for fraction in sorted({row["fraction"] for row in parts}):
+        told = [f"{row['name']} {_percent(row, 'share_of_full')} %" for row in parts if row["fraction"] == fraction]
+        lines += [
+            f"With {100 * fraction:g} % of the data, of the accuracy that all of it brings: {'; '.join(told)}.",
+            "",
+        ]
+    return lines
+
+
+def _percent(row: Mapping[str, Any], name: str) -> str:
+    value: float | None = row.get(name)
+    if value is None:
+        return "-"
+    ci: Sequence[float] = row[f"{name}_ci"]
+    return f"{100 * value:.1f} [{100 * ci[0]:.1f}, {100 * ci[1]:.1f}]"

@@ -1,0 +1,52 @@
+"""Train and test accuracy over updates, hard against soft targets, as a PNG chart."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from asr_kd.score.plots import system_colours
+
+_GREY, _FAINT = "#8a8a8a", "#e4e4e4"
+_DPI = 160
+_WATCHED = (("test", "-", 1.5), ("fitted", ":", 1.1))
+_LEGEND = "solid: test set · dotted: the frames trained on · a line for each seed · grey: test, all the data"
+
+
+def plot_regularizer(results: Mapping[str, Any], path: Path) -> None:
+    """A panel for each share of the data. A run with early stopping is the beginning of one without: left out."""
+    parts = [row for row in results["systems"] if row["fraction"] < 1 and row["name"] != results["hard"]]
+    fractions = sorted({row["fraction"] for row in parts})
+    (whole,) = (row for row in results["systems"] if row["name"] == results["full"] and row["fraction"] == 1)
+    colours = system_colours(list(dict.fromkeys(row["name"] for row in parts)))
+    figure = Figure(figsize=(max(5.0, 3.6 * len(fractions)), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(fractions), sharey=True, squeeze=False)[0]
+    for axis, fraction in zip(panels, fractions, strict=True):
+        axis.axhline(100 * whole["frame_accuracy"], color=_GREY, lw=1.2)
+        for row in parts:
+            if row["fraction"] == fraction:
+                _draw(axis, row, colours[row["name"]])
+        axis.set_title(f"{100 * fraction:g} % of the data", fontsize=10)
+        axis.set_xlabel("updates")
+        axis.set_xlim(left=0)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(axis="y", color=_FAINT, lw=0.7)
+    panels[0].set_ylabel("frame accuracy, %")
+    panels[0].legend(frameon=False, fontsize=8.5, loc="lower right")
+    names = " ".join(filter(None, (results["recipe"], results["protocol"])))
+    figure.suptitle(f"{names}: what a part of the data brings", fontsize=11, weight="bold")
+    figure.supxlabel(_LEGEND, fontsize=8, color=_GREY)
+    FigureCanvasAgg(figure)
+    figure.savefig(path, dpi=_DPI, format="png")
+
+
+def _draw(axis: Axes, row: Mapping[str, Any], colour: str) -> None:
+    for number, curve in enumerate(row["curves"]):
+        for watched, style, width in _WATCHED:
+            points = [(point["updates"], 100 * point[watched]) for point in curve if watched in point]
+            if points:
+                label = row["name"] if watched == "test" and number == 0 else None
+                axis.plot(*zip(*points, strict=True), style, color=colour, lw=width, alpha=0.75, label=label)

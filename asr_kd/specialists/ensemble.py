@@ -1,0 +1,68 @@
+"""A generalist and its specialists as one system over a frame store.
+
+Legend: B frames of a batch, W width of a window, P pdfs.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from asr_kd.frames.store import FrameStore
+from asr_kd.hmm.posteriors import load_models, mean_log_posteriors
+from asr_kd.nets.acoustic_model import AcousticModel, models_fingerprint
+from asr_kd.specialists.inference import fuse
+from asr_kd.specialists.specialist import Specialist, load_specialists
+
+
+class SpecialistEnsemble:
+    """A generalist (a model, or several of which the mean counts) and specialists made from it."""
+
+    def __init__(self, generalist: dict[Path, AcousticModel], specialists: Sequence[Specialist]) -> None:
+        self.generalist = generalist
+        self.specialists = list(specialists)
+
+    @staticmethod
+    def load(
+        generalist: Sequence[Path],
+        specialists: Sequence[Path],
+        store: FrameStore,
+        *,
+        device: torch.device,
+        dtype: str = "fp32",
+    ) -> "SpecialistEnsemble":
+        """Load models that score a frame store together.
+
+        Raises:
+            MismatchError: of other features than the store's, or of different states.
+        """
+        models = load_models(generalist, store, device, dtype)
+        states = next(iter(models.values())).card.states_fingerprint
+        found = load_specialists(specialists, store, states_fingerprint=states, device=device, dtype=dtype)
+        return SpecialistEnsemble(models, found)
+
+    @property
+    def num_pdfs(self) -> int:
+        """P."""
+        return next(iter(self.generalist.values())).card.num_pdfs
+
+    @property
+    def states_fingerprint(self) -> str:
+        """Identifies the states."""
+        return next(iter(self.generalist.values())).card.states_fingerprint
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the models, in whatever order they are named."""
+        return models_fingerprint(self.generalist | {one.path: one.model for one in self.specialists})
+
+    def posteriors(self, x_BW: Tensor) -> Tensor:
+        """The generalist's posteriors ``[B, P]``."""
+        return mean_log_posteriors(list(self.generalist.values()), x_BW).exp()
+
+    def fused(self, x_BW: Tensor, *, num_best: int) -> Tensor:
+        """The posteriors ``[B, P]`` of all together, as `asr_kd.specialists.inference` says."""
+        special = [specialist.log_posteriors(x_BW).exp() for specialist in self.specialists]
+        subsets = [specialist.subset for specialist in self.specialists]
+        return fuse(self.posteriors(x_BW), special, subsets, num_best=num_best)

@@ -1,0 +1,1 @@
+"""Distilling over a grid of temperatures, weights, widths and seeds."""

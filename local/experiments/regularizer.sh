@@ -1,0 +1,64 @@
+# Soft targets as regularisers (the paper's table 5): part of the data with hard targets, stopped early and not, and
+# with soft targets of a single model and of the ensemble, which were trained on all of it.
+# shellcheck shell=bash disable=SC2034,SC2154  # variables are shared with run.sh
+
+experiment_stop=7
+
+# A share of the data, and passes over it: so that every share gets about 2,000 updates or more.
+regularizer_shares=("0.01 200" "0.03 65" "0.1 20" "0.3 7")
+regularizer_seeds=(1 2 3)
+
+run_experiment() {
+  local out=$exp/regularizer share fraction epochs seed
+  regularizer_models=()
+  regularizer_names=()
+  asr-kd make-soft-targets --config "$conf/soft_targets.conf" --device "$device" --nj "$nj" \
+    "$exp/frames/train" "${members[0]}" "$out/soft-single"
+  for share in "${regularizer_shares[@]}"; do
+    read -r fraction epochs <<<"$share"
+    for seed in "${regularizer_seeds[@]}"; do
+      regularizer_run "hard" hard train
+      regularizer_run "hard, early stopping" early train --early-stopping 10
+      regularizer_run "soft, single model" single distill --soft-targets "$out/soft-single"
+      regularizer_run "soft, ensemble" ensemble distill --soft-targets "$exp/soft/train"
+    done
+  done
+  finish_jobs
+  regularizer_report
+}
+
+# regularizer_run NAME KIND COMMAND [FLAG ...]: with the share of the data, passes and seed of run_experiment
+regularizer_run() {
+  local name=$1 kind=$2 command=$3 model=$out/models/$2-$fraction-$seed conf_of=hard
+  shift 3
+  [[ $command == train ]] || conf_of=soft
+  # About thirty looks at the dev set, whatever the number of passes.
+  job "$exp/log/regularizer-$kind-$fraction-$seed.log" asr-kd "$command" --config "$conf/regularizer_$conf_of.conf" \
+    --device "$device" --seed "$seed" --train-fraction "$fraction" --fraction-seed "$seed" \
+    --num-epochs "$epochs" --watch-every "$(((epochs + 29) / 30))" --labels "$exp/ali/train" \
+    --dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev" \
+    --watch-frames "$exp/frames/test" --watch-labels "$exp/ali/test" --watch-train \
+    "$@" -- "$exp/frames/train" "$model"
+  regularizer_models+=("$model")
+  regularizer_names+=("$name")
+}
+
+regularizer_report() {
+  local seed index evaluated=() fitted=()
+  for seed in "${seeds_of_members[@]}"; do
+    regularizer_models+=("$exp/members/$seed")
+    regularizer_names+=("hard")
+    job "$exp/log/regularizer-fitted-$seed.log" asr-kd evaluate --name hard --device "$device" \
+      --frames "$exp/frames/train" --labels "$exp/ali/train" -- "$exp/members/$seed" "$out/fitted/$seed"
+    fitted+=("$out/fitted/$seed")
+  done
+  for index in "${!regularizer_models[@]}"; do
+    evaluated+=("$out/test/$(basename "${regularizer_models[index]}")")
+    job "$exp/log/regularizer-test-$index.log" asr-kd evaluate --name "${regularizer_names[index]}" \
+      --device "$device" --frames "$exp/frames/test" --labels "$exp/ali/test" \
+      -- "${regularizer_models[index]}" "${evaluated[index]}"
+  done
+  finish_jobs
+  asr-kd regularizer-report --recipe "$recipe" --protocol "$protocol" --full hard --hard "hard, early stopping" \
+    --evaluated "${evaluated[@]}" --fitted "${fitted[@]}" -- "${regularizer_models[@]}" "$out/report"
+}
