@@ -20,6 +20,7 @@ from asr_kd.score.results import fraction_kept
 from asr_kd.stage import read_run
 
 METRICS_FILE = "metrics.jsonl"
+WATCHED = tuple((name, m) for name in ("fitted", "dev", "test") for m in ("frame_accuracy", "cross_entropy"))
 System = tuple[str, float]
 
 
@@ -31,8 +32,8 @@ class PartialRun:
         fraction: share of the utterances trained on.
         num_frames: frames of an epoch.
         fitted_accuracy: of the frames trained on, with the final weights; None if it was not measured.
-        curve: of each look at the dev set the updates so far, and the accuracies of ``fitted``, ``dev`` and ``test``
-            that were watched.
+        curve: of each look at the dev set the ``updates`` so far, and accuracy and cross-entropy of those of
+            ``fitted``, ``dev`` and ``test`` that were watched.
     """
 
     evaluated: Evaluated
@@ -63,7 +64,7 @@ def load_partial_runs(
     """
     if len(models) != len(evaluated):
         raise MismatchError(f"{len(models)} models but {len(evaluated)} --evaluated; give one for each, in one order")
-    on_train = {found.info.models: found.frames.accuracy for found in map(read_evaluated, fitted)}
+    on_train = {tuple(found.info.models): found.frames.accuracy for found in map(read_evaluated, fitted)}
     systems: dict[System, list[PartialRun]] = {}
     first: Evaluated | None = None
     for model, directory in zip(models, evaluated, strict=True):
@@ -96,10 +97,10 @@ def _read_run(model: Path, evaluated: Evaluated, on_train: Mapping[tuple[str, ..
     final = max(looks, key=lambda row: row["dev_frame_accuracy"]) if early else looks[-1]
     curve = [
         {"updates": row["epoch"] * updates}
-        | {name: row[f"{name}_frame_accuracy"] for name in ("fitted", "dev", "test") if f"{name}_frame_accuracy" in row}
+        | {f"{name}_{metric}": row[f"{name}_{metric}"] for name, metric in WATCHED if f"{name}_{metric}" in row}
         for row in looks
     ]
-    fitted = on_train.get(evaluated.info.models, final.get("fitted_frame_accuracy"))
+    fitted = on_train.get(tuple(evaluated.info.models), final.get("fitted_frame_accuracy"))
     return PartialRun(
         evaluated=evaluated,
         fraction=float(options.get("train_fraction", 1.0)),
@@ -167,7 +168,8 @@ def _row(
         "frame_accuracy_ci": list(own.interval()),
         "frame_accuracy_std": float(np.std(accuracies, ddof=1)) if len(runs) > 1 else None,
         "cross_entropy": float(np.mean([run.evaluated.frames.mean_cross_entropy for run in runs])),
-        "dev_fall": float(np.mean([_fall(run) for run in runs])),
+        "dev_accuracy_fall": float(np.mean([_fall(run) for run in runs])),
+        "dev_cross_entropy_rise": float(np.mean([_rise(run) for run in runs])),
         "curves": [list(run.curve) for run in runs],
         "share_of_full": None,
         "recovered": None,
@@ -189,8 +191,14 @@ def _row(
 
 def _fall(run: PartialRun) -> float:
     """How far the dev set's accuracy fell from its highest to the last look."""
-    watched = [point["dev"] for point in run.curve]
+    watched = [point["dev_frame_accuracy"] for point in run.curve]
     return max(watched) - watched[-1]
+
+
+def _rise(run: PartialRun) -> float:
+    """How far the dev set's cross-entropy rose from its lowest to the last look."""
+    watched = [point["dev_cross_entropy"] for point in run.curve]
+    return watched[-1] - min(watched)
 
 
 def _names(systems: Mapping[System, Any]) -> str:

@@ -11,7 +11,8 @@ _READING = """\
   the standard deviation over seeds; each seed draws other utterances, so it holds the chance of that draw, too.
 - Of full: test accuracy over that with all the data. Recovered: (row - hard) / (full - hard), of what the small data
   costs hard targets with early stopping. Over hard: the difference that this comes from, in points.
-- Falls by: from the highest accuracy on the dev set to the last, mean over seeds: what training on takes away again.
+- Over-fitting: how far accuracy on the dev set fell from its highest, and its cross-entropy rose from its lowest, to
+  the last look at it, mean over seeds.
 - Early stopping goes back to the weights of the highest dev accuracy, the other rows keep their last weights. The dev
   set decides nothing else, the test set nothing at all.
 """
@@ -32,7 +33,7 @@ def render_regularizer(results: Mapping[str, Any]) -> str:
         "over hard",
         "recovered, %",
     ]
-    header += ["falls by"]
+    header += ["cross-entropy", "falls by, points", "rises by, nats"]
     lines = [
         f"# Soft targets as regularisers: {names}",
         "",
@@ -66,7 +67,9 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         _percent(row, "share_of_full"),
         _percent(row, "over_hard"),
         _percent(row, "recovered"),
-        f"{100 * row['dev_fall']:.1f}",
+        f"{row['cross_entropy']:.2f}",
+        f"{100 * row['dev_accuracy_fall']:.1f}",
+        f"{row['dev_cross_entropy_rise']:.2f}",
     ]
 
 

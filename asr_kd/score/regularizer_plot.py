@@ -13,6 +13,7 @@ from asr_kd.score.plots import system_colours
 _GREY, _FAINT = "#8a8a8a", "#e4e4e4"
 _DPI = 160
 _WATCHED = (("test", "-", 1.5), ("fitted", ":", 1.1))
+_ROWS = (("frame_accuracy", 100, "frame accuracy, %"), ("cross_entropy", 1, "cross-entropy, nats a frame"))
 _LEGEND = "solid: test set · dotted: the frames trained on · a line for each seed · grey: test, all the data"
 
 
@@ -22,20 +23,22 @@ def plot_regularizer(results: Mapping[str, Any], path: Path) -> None:
     fractions = sorted({row["fraction"] for row in parts})
     (whole,) = (row for row in results["systems"] if row["name"] == results["full"] and row["fraction"] == 1)
     colours = system_colours(list(dict.fromkeys(row["name"] for row in parts)))
-    figure = Figure(figsize=(max(5.0, 3.6 * len(fractions)), 4.2), layout="constrained")
-    panels = figure.subplots(1, len(fractions), sharey=True, squeeze=False)[0]
-    for axis, fraction in zip(panels, fractions, strict=True):
-        axis.axhline(100 * whole["frame_accuracy"], color=_GREY, lw=1.2)
-        for row in parts:
-            if row["fraction"] == fraction:
-                _draw(axis, row, colours[row["name"]])
-        axis.set_title(f"{100 * fraction:g} % of the data", fontsize=10)
-        axis.set_xlabel("updates")
-        axis.set_xlim(left=0)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(axis="y", color=_FAINT, lw=0.7)
-    panels[0].set_ylabel("frame accuracy, %")
-    panels[0].legend(frameon=False, fontsize=8.5, loc="lower right")
+    figure = Figure(figsize=(max(5.0, 3.6 * len(fractions)), 7.0), layout="constrained")
+    panels = figure.subplots(len(_ROWS), len(fractions), sharex="col", sharey="row", squeeze=False)
+    for of_row, (metric, scale, label) in zip(panels, _ROWS, strict=True):
+        for axis, fraction in zip(of_row, fractions, strict=True):
+            axis.axhline(scale * whole[metric], color=_GREY, lw=1.2)
+            for row in parts:
+                if row["fraction"] == fraction:
+                    _draw(axis, row, metric, scale, colours[row["name"]])
+            axis.set_xlim(left=0)
+            axis.spines[["top", "right"]].set_visible(False)
+            axis.grid(axis="y", color=_FAINT, lw=0.7)
+        of_row[0].set_ylabel(label)
+    for top, bottom, fraction in zip(panels[0], panels[-1], fractions, strict=True):
+        top.set_title(f"{100 * fraction:g} % of the data", fontsize=10)
+        bottom.set_xlabel("updates")
+    panels[0][0].legend(frameon=False, fontsize=8.5, loc="lower right")
     names = " ".join(filter(None, (results["recipe"], results["protocol"])))
     figure.suptitle(f"{names}: what a part of the data brings", fontsize=11, weight="bold")
     figure.supxlabel(_LEGEND, fontsize=8, color=_GREY)
@@ -43,10 +46,11 @@ def plot_regularizer(results: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=_DPI, format="png")
 
 
-def _draw(axis: Axes, row: Mapping[str, Any], colour: str) -> None:
+def _draw(axis: Axes, row: Mapping[str, Any], metric: str, scale: int, colour: str) -> None:
     for number, curve in enumerate(row["curves"]):
         for watched, style, width in _WATCHED:
-            points = [(point["updates"], 100 * point[watched]) for point in curve if watched in point]
+            key = f"{watched}_{metric}"
+            points = [(point["updates"], scale * point[key]) for point in curve if key in point]
             if points:
                 label = row["name"] if watched == "test" and number == 0 else None
                 axis.plot(*zip(*points, strict=True), style, color=colour, lw=width, alpha=0.75, label=label)

@@ -12,7 +12,7 @@ from torch import Tensor
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.posteriors import load_models, mean_log_posteriors
 from asr_kd.nets.acoustic_model import AcousticModel, models_fingerprint
-from asr_kd.specialists.inference import fuse
+from asr_kd.specialists.inference import active_specialists, fuse, inside_of
 from asr_kd.specialists.specialist import Specialist, load_specialists
 
 
@@ -62,7 +62,16 @@ class SpecialistEnsemble:
         return mean_log_posteriors(list(self.generalist.values()), x_BW).exp()
 
     def fused(self, x_BW: Tensor, *, num_best: int) -> Tensor:
-        """The posteriors ``[B, P]`` of all together, as `asr_kd.specialists.inference` says."""
-        special = [specialist.log_posteriors(x_BW).exp() for specialist in self.specialists]
+        """The posteriors ``[B, P]`` of all together, as `asr_kd.specialists.inference` says.
+
+        A specialist runs on those windows alone where it is active.
+        """
+        generalist_BP = self.posteriors(x_BW)
         subsets = [specialist.subset for specialist in self.specialists]
-        return fuse(self.posteriors(x_BW), special, subsets, num_best=num_best)
+        active_BM = active_specialists(generalist_BP, inside_of(subsets).to(x_BW.device), num_best)
+        special = []
+        for specialist, active_B in zip(self.specialists, active_BM.T, strict=True):
+            probs_BC = generalist_BP.new_zeros(len(x_BW), len(specialist.subset.pdfs) + 1)
+            probs_BC[active_B] = specialist.log_posteriors(x_BW[active_B]).exp()
+            special.append(probs_BC)
+        return fuse(generalist_BP, special, subsets, num_best=num_best)

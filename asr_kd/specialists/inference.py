@@ -67,14 +67,18 @@ def fuse(
         subsets: their states.
         num_best: n.
     """
-    device = generalist_BP.device
-    inside_MP = torch.stack([torch.from_numpy(subset.mask()) for subset in subsets]).to(device)
+    inside_MP = inside_of(subsets).to(generalist_BP.device)
     active_BM = active_specialists(generalist_BP, inside_MP, num_best)
     known_BP = generalist_BP.clone()
     for number, (given_BC, subset) in enumerate(zip(specialists_BC, subsets, strict=True)):
         known_BP[:, list(subset.pdfs)] += given_BC[:, :-1] * active_BM[:, number : number + 1]
     dustbins_BM = torch.stack([given_BC[:, -1] for given_BC in specialists_BC], dim=1) * active_BM
     return minimise(generalist_BP, known_BP, dustbins_BM, (~inside_MP).to(generalist_BP.dtype))
+
+
+def inside_of(subsets: Sequence[Subset]) -> Tensor:
+    """Which states each subset holds, ``[M, P]`` bool."""
+    return torch.stack([torch.from_numpy(subset.mask()) for subset in subsets])
 
 
 def minimise(start_BP: Tensor, known_BP: Tensor, dustbins_BM: Tensor, outside_MP: Tensor) -> Tensor:

@@ -78,11 +78,23 @@ def _verdict(results: Mapping[str, Any]) -> str:
 
 
 def _systems(results: Mapping[str, Any]) -> str:
-    header = ("system", "n", "networks", "runs", "dev, %", "test, %", "gain over the generalist, points", "nats")
+    header = (
+        "system",
+        "n",
+        "networks",
+        "runs",
+        "dev, %",
+        "test, %",
+        "over the generalist, points",
+        "chosen fusion over it",
+        "nats",
+    )
     rows = []
     for row in results["systems"]:
         spread = f" ± {100 * row['frame_accuracy_std']:.2f}" if row["frame_accuracy_std"] is not None else ""
         gain = f"{_points(row['gain'])} {_points_ci(row['gain_ci'])}" if row["name"] != "generalist" else ""
+        chosen = (row["name"], row["num_best"]) == tuple(results["chosen_on_dev"].values())
+        behind = "" if chosen else f"{_points(row['chosen_over_it'])} {_points_ci(row['chosen_over_it_ci'])}"
         name = f"generalist + {row['name']} specialists" if row["num_best"] else row["name"]
         rows.append(
             (
@@ -93,6 +105,7 @@ def _systems(results: Mapping[str, Any]) -> str:
                 f"{100 * row['dev_frame_accuracy']:.2f}",
                 f"{100 * row['frame_accuracy']:.2f}{spread}",
                 gain,
+                behind,
                 f"{row['cross_entropy']:.4f}",
             )
         )

@@ -59,7 +59,7 @@ def build_results(
         "dev": _facts(dev),
         "bootstrap": {"samples": num_samples, "seed": seed, "level": LEVEL, "unit": "utterance"},
         "chosen_on_dev": {"name": chosen.name, "num_best": chosen.num_best},
-        "systems": _system_rows(test, dev, num_models, num_samples=num_samples, rng=rng),
+        "systems": _system_rows(test, dev, chosen, num_models, num_samples=num_samples, rng=rng),
         "coverage": _coverage_rows(test, chosen, specialists[chosen.name], num_samples=num_samples, rng=rng),
         "specialists": [
             row
@@ -89,8 +89,15 @@ def _facts(scored: Scored) -> dict[str, Any]:
 
 
 def _system_rows(
-    test: Scored, dev: Scored, num_models: Mapping[str, int], *, num_samples: int, rng: np.random.Generator
+    test: Scored,
+    dev: Scored,
+    chosen: System,
+    num_models: Mapping[str, int],
+    *,
+    num_samples: int,
+    rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
+    """Each system's figures, its gain over the generalist, and the chosen fusion's over it."""
     rows = _rows_of(test.team)
     labelled_N = test.labels_N >= 0
     frames_U = utterance_sums(test.store, labelled_N)
@@ -101,12 +108,12 @@ def _system_rows(
     estimates = estimate_ratios(
         {row: (correct_U, frames_U) for row, correct_U in correct.items()}, num_samples=num_samples, rng=rng
     )
-    base = estimates[GENERALIST, 0]
+    base, best = estimates[GENERALIST, 0], estimates[chosen.name, chosen.num_best]
     found = []
     for (name, num_best), runs in rows.items():
         own = estimates[name, num_best]
         accuracies = [_accuracy(test.team.systems[run], labelled_N) for run in runs]
-        gain = own.minus(base)
+        gain, behind = own.minus(base), best.minus(own)
         found.append(
             {
                 "name": name,
@@ -119,6 +126,8 @@ def _system_rows(
                 "frame_accuracy_std": float(np.std(accuracies, ddof=1)) if len(runs) > 1 else None,
                 "gain": gain.value,
                 "gain_ci": gain.interval(),
+                "chosen_over_it": behind.value,
+                "chosen_over_it_ci": behind.interval(),
                 "cross_entropy": np.mean([_nats(test.team.systems[run], labelled_N) for run in runs]),
             }
         )

@@ -7,10 +7,10 @@ run_fold() {
   dev=(--dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev")
   local images=() hurry_big=() hurry_small=() hurry=() grid=()
   if [[ $quick == true ]]; then
-    images=(--train-images 12000)
+    images=(--train-images 10000)
     hurry_big=(--num-epochs 8)
     hurry_small=(--num-epochs 4)
-    hurry=(--num-epochs 10)
+    hurry=(--num-epochs 8)
     grid=(--temperatures 1 4 20 --hidden-dims 100 30 --seeds 11 --num-epochs 4)
   fi
 
@@ -39,12 +39,12 @@ run_fold() {
   if at_stage 8 "students: all digits, without 3s, 7s and 8s alone, matching logits"; then
     for i in "${!seeds_of_students[@]}"; do
       teach distilled distilled "${hurry[@]}"
-      teach no_3s distilled "${hurry[@]}" --leave-out-pdfs 3
+      teach distilled no_3s "${hurry[@]}" --leave-out-pdfs 3
       teach only_7s_8s only_7s_8s "${hurry[@]}"
       teach matched_logits matched_logits "${hurry[@]}"
-      teach T1 temperature_limits "${hurry[@]}" --temperature 1
-      teach T20 temperature_limits "${hurry[@]}" --temperature 20
-      teach T1000 temperature_limits "${hurry[@]}" --temperature 1000
+      teach temperature_limits T1 "${hurry[@]}" --temperature 1
+      teach temperature_limits T20 "${hurry[@]}" --temperature 20
+      teach temperature_limits T1000 "${hurry[@]}" --temperature 1000
     done
     finish_jobs
     for student in "${seeds_of_students[@]}"; do
@@ -84,9 +84,9 @@ train_net() {
     --labels "$labels" "${dev[@]}" -- "$exp/frames/train" "$model"
 }
 
-# teach KIND CONF [OPTION ...]: the $i-th student of a kind, from the $i-th big net
+# teach CONF KIND [OPTION ...]: the $i-th student of a kind, from the $i-th big net
 teach() {
-  local kind=$1 name=$2 teacher=${seeds_of_members[i]} student=${seeds_of_students[i]}
+  local name=$1 kind=$2 teacher=${seeds_of_members[i]} student=${seeds_of_students[i]}
   shift 2
   job "$exp/log/$kind-$student.log" asr-kd distill --config "$conf/$name.conf" "$@" --device "$device" \
     --seed "$student" --soft-targets "$exp/soft/$teacher" --teachers "$exp/members/$teacher" \

@@ -29,12 +29,14 @@ def assert_same_weights(a: torch.nn.Module, b: torch.nn.Module) -> None:
 def test_the_weights_are_those_of_the_best_epoch(problem: Problem, tmp_path: Path, looks: int) -> None:
     stopping = problem.with_early_stopping(looks)
     net = stopping.run(tmp_path)
-    accuracies = [row["dev_frame_accuracy"] for row in metrics(tmp_path)]
+    rows = metrics(tmp_path)
+    accuracies = [row["dev_frame_accuracy"] for row in rows]
     best = accuracies.index(max(accuracies))
     assert len(accuracies) == best + 1 + looks < 20
-    accuracy, _ = problem.dev.evaluate(net)
+    accuracy, cross_entropy = problem.dev.evaluate(net)
     assert accuracy == pytest.approx(accuracies[best], abs=1e-6)
-    assert accuracy != pytest.approx(accuracies[-1], abs=1e-6)
+    assert cross_entropy == pytest.approx(rows[best]["dev_cross_entropy"], abs=1e-5)
+    assert cross_entropy != pytest.approx(rows[-1]["dev_cross_entropy"], abs=1e-5)
 
 
 def test_a_run_that_never_stops_early_ends_with_its_best_weights_too(problem: Problem, tmp_path: Path) -> None:

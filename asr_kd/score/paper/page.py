@@ -1,0 +1,178 @@
+"""``docs/paper.md``: each table of the paper beside the figures of own runs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from asr_kd.score.markdown import table
+from asr_kd.score.paper import inputs
+from asr_kd.score.paper.beyond import ledger_part, transfer_part
+from asr_kd.score.paper.claims import Claim
+from asr_kd.score.paper.images import images_part
+from asr_kd.score.paper.inputs import Own, told
+from asr_kd.score.paper.part_of_data import part_of_data_part
+from asr_kd.score.paper.recognition import recognition_part
+from asr_kd.score.paper.special import distilled_back_part, specialists_part
+from asr_kd.score.paper.table import Part
+from asr_kd.score.paper.temperatures import image_sweep_part, speech_sweep_part
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A table of the paper, or a question beyond it.
+
+    Attributes:
+        paper: what the paper did.
+        kind: of the ``results.json`` that belong here.
+        part: makes its tables and claims of one of them.
+        command: what makes one.
+    """
+
+    title: str
+    paper: str
+    kind: str
+    part: Callable[[Mapping[str, Any]], Part]
+    command: str
+
+
+_SECTIONS = (
+    _Section(
+        "Section 3: MNIST",
+        "The paper: two layers of 1,200 units with dropout, a weight constraint and jittered images teach two layers "
+        "of 800 units at T = 20, without jitter. Then students whose transfer set lacks the 3s, or has 7s and 8s "
+        "alone, before and after the biases of these classes are corrected. The paper has no table of logit matching: "
+        "section 2.1 derives it as the limit of high temperatures. Wrong ones are of 10,000 images.",
+        inputs.IMAGES,
+        images_part,
+        "./run.sh --recipe mnist",
+    ),
+    _Section(
+        "Section 3: temperature against width",
+        "The paper, in words: with 300 or more units a layer all temperatures above 8 gave fairly similar results; "
+        "with 30 units, 2.5 to 4 worked significantly better than higher or lower ones.",
+        inputs.IMAGE_SWEEP,
+        image_sweep_part,
+        "./run.sh --recipe mnist",
+    ),
+    _Section(
+        "Section 4, table 1: speech",
+        "The paper: about 2,000 hours of English, 8 layers of 2,560 units, 14,000 states, 10 nets that differ in "
+        "their random start, one distilled from all of them. Its frame accuracies are those of its development set. "
+        "Other data and far larger nets: the pattern is to be compared, not the figures.",
+        inputs.SPEECH,
+        recognition_part,
+        "./run.sh --recipe fsdd",
+    ),
+    _Section(
+        "Section 4: the temperature for speech",
+        "The paper: temperatures 1, 2, 5 and 10 with a weight of 0.5 for the labels; 2 was best. It gives no figures "
+        "of the others.",
+        inputs.SPEECH_SWEEP,
+        speech_sweep_part,
+        "./run.sh --recipe fsdd --experiment sweep",
+    ),
+    _Section(
+        "Section 5, tables 3 and 4: specialists",
+        "The paper: 100 million images of 15,000 classes, a generalist and 61 specialists, each of 300 classes that "
+        "the generalist confuses and a dustbin for the others. Here the classes are HMM states or digits, far fewer.",
+        inputs.SPECIALISTS,
+        specialists_part,
+        "./run.sh --recipe fsdd --experiment specialists",
+    ),
+    _Section(
+        "Section 6, table 5: soft targets as regularisers",
+        "The paper: the speech nets of table 1 on 3 % of their data, with hard targets and early stopping, and with "
+        "soft targets of a net that was trained on all of it.",
+        inputs.REGULARIZER,
+        part_of_data_part,
+        "./run.sh --recipe fsdd --experiment regularizer",
+    ),
+    _Section(
+        "Beyond the paper: the ensemble ledger",
+        "The paper gives the gain of 10 members alone.",
+        inputs.LEDGER,
+        ledger_part,
+        "./run.sh --recipe fsdd --experiment ledger",
+    ),
+    _Section(
+        "Beyond the paper: generalist and specialists in one model",
+        "The paper leaves open whether generalist and specialists can be distilled back into one net.",
+        inputs.SPECIALISTS,
+        distilled_back_part,
+        "./run.sh --recipe fsdd --experiment specialists",
+    ),
+    _Section(
+        "Beyond the paper: transfer sets",
+        "The paper says that unlabelled data may serve (section 2), and transfers on the training set.",
+        inputs.TRANSFER,
+        transfer_part,
+        "./run.sh --recipe fsdd --experiment transfer",
+    ),
+)
+
+_READING = """\
+- `[ , ]` are 95 % intervals: a bootstrap over test utterances (for MNIST over images), the same resampled ones for all
+  systems of a run. They hold the chance in which utterances were drawn, not that of training: that is `±`, the standard
+  deviation over seeds. Intervals of the sweeps' differences hold both. That of a share of 3s is Wilson's.
+- A verdict follows from the figures by rules. A **gain** holds where its interval reaches the paper's and all of it is
+  above half of that; it holds in pattern where all of the interval is above 0, differs where all of it is below, and is
+  open where the interval holds 0. A **share** (of a gap, of a gain, of a loss) holds by the same rule; it holds in
+  pattern where all of the interval is above half of the paper's share but does not reach it, differs where it does not
+  reach it and goes below half, and is open where it is as wide as to do both, or where there is nothing above noise
+  to share out. But the WER gain is not kept (differs) where the student is worse than the ensemble beyond noise.
+- An interval of a difference between figures whose files give no common one is taken from the ends of both, which makes
+  it too wide rather than too narrow.
+- *98.6 % of the 3s*: holds where the interval reaches that, in pattern where it is above one half and there are more
+  than before the correction.
+- *The limit*: holds where T = 1000 and matched logits differ by no more than their seeds' standard deviation, in
+  pattern where by less than T = 1 does. *Flat*: holds where all T from 8 on lie within two standard deviations of
+  the seeds, in pattern where within half of what the lowest T costs. *Best between 2.5 and 4*: holds where the best on
+  dev is there and all others are behind it on test beyond noise, in pattern where some are not.
+- *97 % from 3 %*: in pattern where soft targets beat hard ones, holds where they reach 97 %, too. *No early stopping*:
+  holds where accuracy on dev falls by at most 1 point with soft targets, and by more, and more than twice that, with
+  hard ones; in pattern where it falls less with soft ones, or where cross-entropy alone rises with hard ones, by 0.05
+  nats or more and more than twice as far; open where neither over-fits.
+"""
+
+
+def render_paper(found: Sequence[Own]) -> str:
+    """One page of Markdown from any mix of results.
+
+    Raises:
+        DataError: one of them lacks figures.
+    """
+    sections, glance = [], []
+    for section in _SECTIONS:
+        sections += [f"## {section.title}", section.paper]
+        own = [one for one in found if one.kind == section.kind]
+        parts = [(one, told(one.path, section.part, one.results)) for one in own]
+        sections += [block for one, part in parts for block in _part(one, part)]
+        glance += [(one, claim) for one, part in parts for claim in part.claims]
+        if not own:
+            sections.append(f"Not run: `{section.command}` makes it.")
+    names = ", ".join(dict.fromkeys(one.recipe for one in found))
+    blocks = [
+        "# The paper's tables, beside ours",
+        f'Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network" (arXiv 1503.02531). Written by '
+        f"`asr-kd compare-paper` from the `results.json` of the recipes {names}.",
+        *(("## At a glance", _glance(glance)) if glance else ()),
+        *sections,
+        "## How to read the figures and verdicts",
+        _READING,
+    ]
+    return "\n\n".join(block.strip("\n") for block in blocks) + "\n"
+
+
+def _part(own: Own, part: Part) -> list[str]:
+    claims = [f"- **{claim.verdict}**: {claim.statement.text}. Here {claim.here}." for claim in part.claims]
+    return [
+        f"### {own.title}",
+        f"`{own.command}`. {part.facts}",
+        *part.blocks,
+        *(["\n".join(claims)] if claims else []),
+    ]
+
+
+def _glance(claims: Sequence[tuple[Own, Claim]]) -> str:
+    rows = [[claim.statement.text, claim.statement.where, own.title, f"**{claim.verdict}**"] for own, claim in claims]
+    return table(["the paper's statement", "where", "tried on", "here"], rows)
