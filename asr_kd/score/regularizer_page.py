@@ -13,6 +13,7 @@ _READING = """\
   costs hard targets with early stopping. Over hard: the difference that this comes from, in points.
 - Over-fitting: how far accuracy on the dev set fell from its highest, and its cross-entropy rose from its lowest, to
   the last look at it, mean over seeds.
+- Updates are of the batches that the row's conf file asks for; those of all the data may be larger.
 - Early stopping goes back to the weights of the highest dev accuracy, the other rows keep their last weights. The dev
   set decides nothing else, the test set nothing at all.
 """

@@ -4,12 +4,14 @@
 
 experiment_stop=7
 
-# A share of the data, and passes over it: so that every share gets about 2,000 updates or more.
-regularizer_shares=("0.01 200" "0.03 65" "0.1 20" "0.3 7")
+# A share of the data, and passes over it: the updates of four passes over all of it, for hard and soft alike.
+regularizer_shares=("0.03 130" "0.1 40" "0.3 13")   # 3 %: the smallest in which every state of digits and fsdd has frames
 regularizer_seeds=(1 2 3)
 
 run_experiment() {
   local out=$exp/regularizer share fraction epochs seed
+  local hard=(asr-kd train --config "$conf/regularizer_hard.conf")
+  local soft=(asr-kd distill --config "$conf/regularizer_soft.conf")
   regularizer_models=()
   regularizer_names=()
   asr-kd make-soft-targets --config "$conf/soft_targets.conf" --device "$device" --nj "$nj" \
@@ -17,28 +19,25 @@ run_experiment() {
   for share in "${regularizer_shares[@]}"; do
     read -r fraction epochs <<<"$share"
     for seed in "${regularizer_seeds[@]}"; do
-      regularizer_run "hard" hard train
-      regularizer_run "hard, early stopping" early train --early-stopping 10
-      regularizer_run "soft, single model" single distill --soft-targets "$out/soft-single"
-      regularizer_run "soft, ensemble" ensemble distill --soft-targets "$exp/soft/train"
+      regularizer_run "hard" hard "${hard[@]}"
+      regularizer_run "hard, early stopping" early "${hard[@]}" --early-stopping 5
+      regularizer_run "soft, single model" single "${soft[@]}" --soft-targets "$out/soft-single"
+      regularizer_run "soft, ensemble" ensemble "${soft[@]}" --soft-targets "$exp/soft/train"
     done
   done
   finish_jobs
   regularizer_report
 }
 
-# regularizer_run NAME KIND COMMAND [FLAG ...]: with the share of the data, passes and seed of run_experiment
+# regularizer_run NAME KIND COMMAND ...: with the share of the data, passes and seed of run_experiment
 regularizer_run() {
-  local name=$1 kind=$2 command=$3 model=$out/models/$2-$fraction-$seed conf_of=hard
-  shift 3
-  [[ $command == train ]] || conf_of=soft
-  # About thirty looks at the dev set, whatever the number of passes.
-  job "$exp/log/regularizer-$kind-$fraction-$seed.log" asr-kd "$command" --config "$conf/regularizer_$conf_of.conf" \
+  local name=$1 kind=$2 model=$out/models/$2-$fraction-$seed
+  shift 2
+  # At most ten looks at the dev set, whatever the number of passes.
+  job "$exp/log/regularizer-$kind-$fraction-$seed.log" "$@" \
     --device "$device" --seed "$seed" --train-fraction "$fraction" --fraction-seed "$seed" \
-    --num-epochs "$epochs" --watch-every "$(((epochs + 29) / 30))" --labels "$exp/ali/train" \
-    --dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev" \
-    --watch-frames "$exp/frames/test" --watch-labels "$exp/ali/test" --watch-train \
-    "$@" -- "$exp/frames/train" "$model"
+    --num-epochs "$epochs" --watch-every "$(((epochs + 9) / 10))" --labels "$labels" "${dev[@]}" \
+    --watch-frames "$exp/frames/test" --watch-labels "$exp/ali/test" --watch-train -- "$exp/frames/train" "$model"
   regularizer_models+=("$model")
   regularizer_names+=("$name")
 }

@@ -6,6 +6,8 @@ experiment_stop=7
 
 run_experiment() {
   local out=$exp/transfer seed most set evaluated=() extra=() extra_soft=()
+  local alike=(asr-kd distill --config "$conf/transfer.conf")
+  local weighted=(asr-kd distill --config "$conf/transfer_weighted.conf")
   for set in "${transfer_sets[@]}"; do
     [[ $set == train ]] || extra+=("$exp/frames/$set") extra_soft+=("$exp/soft/$set")
   done
@@ -15,11 +17,12 @@ run_experiment() {
   fi
   most=$(frames_in "$exp/frames/train" "${extra[@]}")
   for seed in "${seeds_of_students[@]}"; do
-    transfer_student train "$exp/frames/train" -- --soft-targets "$exp/soft/train"
-    transfer_student extra "${extra[@]}" -- --soft-targets "${extra_soft[@]}"
-    transfer_student both "$exp/frames/train" "${extra[@]}" -- --soft-targets "$exp/soft/train" "${extra_soft[@]}"
+    transfer_student train "$exp/frames/train" -- "${alike[@]}" --soft-targets "$exp/soft/train"
+    transfer_student extra "${extra[@]}" -- "${alike[@]}" --soft-targets "${extra_soft[@]}"
+    transfer_student both "$exp/frames/train" "${extra[@]}" -- \
+      "${alike[@]}" --soft-targets "$exp/soft/train" "${extra_soft[@]}"
     transfer_student weighted "$exp/frames/train" "${extra[@]}" -- \
-      --soft-targets "$exp/soft/train" "${extra_soft[@]}" --config "$conf/transfer_weighted.conf"
+      "${weighted[@]}" --soft-targets "$exp/soft/train" "${extra_soft[@]}"
   done
   finish_jobs
   for seed in "${seeds_of_members[@]}"; do
@@ -36,20 +39,18 @@ run_experiment() {
     -- "${evaluated[@]}" "$out/report"
 }
 
-# transfer_student KIND FRAMES ... -- FLAG ...: every kind gets about the updates that six passes over all frames are.
+# transfer_student KIND FRAMES ... -- COMMAND ...: every kind gets about the updates that six passes over all frames are.
 transfer_student() {
-  local kind=$1 frames=() epochs settings=(--config "$conf/transfer.conf")
+  local kind=$1 frames=() epochs
   shift
   while [[ $1 != -- ]]; do
     frames+=("$1")
     shift
   done
   shift
-  [[ $kind != weighted ]] || settings=()
   epochs=$((6 * most / $(frames_in "${frames[@]}")))
-  job "$exp/log/transfer-$kind-$seed.log" asr-kd distill "${settings[@]}" "$@" --device "$device" --seed "$seed" \
-    --num-epochs "$epochs" --watch-every "$((epochs / 6))" \
-    --dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev" -- "${frames[@]}" "$out/students/$kind-$seed"
+  job "$exp/log/transfer-$kind-$seed.log" "$@" --device "$device" --seed "$seed" \
+    --num-epochs "$epochs" --watch-every "$(((epochs + 5) / 6))" "${dev[@]}" -- "${frames[@]}" "$out/students/$kind-$seed"
 }
 
 # transfer_evaluate NAME DIR MODEL ...

@@ -40,7 +40,7 @@ def images(folder: Path, errors: Mapping[str, float], *, seeds: int = 2, teacher
         for seed in range(1, seeds + 1)
     ]
     baseline = "small" if teacher == "big" else "baseline"
-    found = frame_results(load_evaluated(runs), baseline=baseline, teacher=teacher, num_samples=300, seed=1)
+    found = frame_results(load_evaluated(runs), baseline=baseline, teacher=teacher, num_samples=100, seed=1)
     return plain({"recipe": "mnist", "title": "made up"} | found)
 
 
@@ -50,7 +50,9 @@ def _images_run(folder: Path, name: str, seed: int, share: float) -> Path:
     wrong = rng.permutation(IMAGES)[: round(IMAGES * share)]
     decisions = labels.copy()
     decisions[wrong] = (labels[wrong] + 1) % 10
-    out = folder / f"{name}-{seed}"
+    out = folder / f"{name}-{share:g}-{seed}"
+    if out.exists():
+        return out
     out.mkdir(parents=True)
     ids = [f"image-{number:05d}" for number in range(IMAGES)]
     write_evaluated(

@@ -53,6 +53,12 @@ def here(part: Part, statement: Statement) -> str:
     return claim.here
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where runs on images lie: each is written once."""
+    return tmp_path_factory.mktemp("images")
+
+
 @settings(max_examples=200)
 @given(ENDS, st.floats(0.01, 2))
 def test_a_gain_is_judged_by_the_side_of_its_interval_and_a_share_by_its_size(
@@ -129,15 +135,15 @@ def test_a_row_has_no_cell_for_what_is_not_known() -> None:
     ],
 )
 def test_the_claims_of_mnist_follow_its_errors(
-    tmp_path: Path, changed: dict[str, int], statement: Statement, expected: str
+    runs: Path, changed: dict[str, int], statement: Statement, expected: str
 ) -> None:
-    part = images_part(images(tmp_path, ERRORS | changed))
+    part = images_part(images(runs, ERRORS | changed))
     assert verdict(part, statement) == expected
     assert len(part.claims) == 5
 
 
-def test_logits_that_match_are_told_apart_from_t_1000_by_the_spread_over_seeds(tmp_path: Path) -> None:
-    results = images(tmp_path, ERRORS)
+def test_logits_that_match_are_told_apart_from_t_1000_by_the_spread_over_seeds(runs: Path) -> None:
+    results = images(runs, ERRORS)
     rows = {row["name"]: row for row in results["systems"]}
     rows["T1000"] |= {"errors": 80.0, "errors_std": 3.0}
     rows["matched_logits"] |= {"errors": 78.0, "errors_std": 2.0}
