@@ -69,10 +69,10 @@ def test_a_missing_and_a_damaged_file_are_named(tmp_path: Path) -> None:
     write_corpus(tmp_path)
     labels = tmp_path / "t10k-labels-idx1-ubyte.gz"
     labels.write_bytes(labels.read_bytes()[:-9])
-    with pytest.raises(DataError, match="t10k-labels-idx1-ubyte.gz: cannot unpack it"):
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz: cannot unpack it"):
         load_mnist(tmp_path, checksums=None)
     labels.unlink()
-    with pytest.raises(DataError, match="holds neither t10k-labels-idx1-ubyte.gz nor t10k-labels-idx1-ubyte"):
+    with pytest.raises(DataError, match=r"holds neither t10k-labels-idx1-ubyte\.gz nor t10k-labels-idx1-ubyte"):
         load_mnist(tmp_path, checksums=None)
 
 
