@@ -39,6 +39,7 @@ run_fold() {
   if at_stage 8 "students: all digits, without 3s, 7s and 8s alone, matching logits"; then
     for i in "${!seeds_of_students[@]}"; do
       teach distilled distilled "${hurry[@]}"
+      teach distilled distilled_T4 "${hurry[@]}" --temperature 4
       teach distilled no_3s "${hurry[@]}" --leave-out-pdfs 3
       teach only_7s_8s only_7s_8s "${hurry[@]}"
       teach matched_logits matched_logits "${hurry[@]}"
@@ -71,7 +72,7 @@ run_fold() {
       evaluate big big "$exp/members/$seed"
       evaluate small small "$exp/small/$seed"
     done
-    for kind in distilled no_3s no_3s_corrected only_7s_8s only_7s_8s_corrected T1 T20 T1000 matched_logits; do
+    for kind in distilled distilled_T4 no_3s no_3s_corrected only_7s_8s only_7s_8s_corrected T1 T20 T1000 matched_logits; do
       for student in "${seeds_of_students[@]}"; do
         evaluate "$kind" "$kind" "$exp/students/$kind-$student"
       done
