@@ -4,13 +4,13 @@
 experiment_stop=8
 
 run_experiment() {
-  local kind seed students=()
+  local kind seed student_dirs=()
   for kind in "${student_kinds[@]}"; do
     for seed in "${seeds_of_students[@]}"; do
-      students+=("$exp/students/$kind-$seed")
+      student_dirs+=("$exp/students/$kind-$seed")
     done
   done
   asr-kd ensemble-report --device "$device" --nj "$nj" --recipe "$recipe" --protocol "$protocol" \
-    --frames "$exp/frames/test" --labels "$exp/ali/test" --student "${students[@]}" \
+    --frames "$exp/frames/test" --labels "$exp/ali/test" --student "${student_dirs[@]}" \
     -- "${members[@]}" "$exp/ledger/report"
 }
