@@ -21,7 +21,8 @@ from asr_kd.score.paper.table import Part, Row, percent, rows_table
 _SPOKEN = {
     "big": "big net on jittered images, wrong",
     "small": "small net on labels alone, wrong",
-    "distilled": "small net distilled, wrong",
+    "distilled": "small net distilled at T = 20, wrong",
+    "distilled_T4": "small net distilled at T = 4, wrong",
     "no_3s": "no 3s in the transfer set, wrong",
     "no_3s_corrected": "the same, bias of 3 corrected, wrong",
     "only_7s_8s": "7s and 8s alone, wrong",
@@ -43,9 +44,17 @@ def images_part(results: Mapping[str, Any]) -> Part:
         if name not in systems:
             continue
         rows.append(_errors_row(what, systems[name], number, figures.ERRORS.get(name)))
-        if name == "distilled":
+        if name.startswith("distilled"):
             gap, ci = systems[name]["kept"], systems[name]["kept_ci"]
-            rows.append(Row(what="gap closed, %", paper=figures.GAP_CLOSED, value=gap, ci=ci, form=".0f"))
+            rows.append(
+                Row(
+                    what="gap closed, %",
+                    paper=figures.GAP_CLOSED if name == "distilled" else None,
+                    value=gap,
+                    ci=ci,
+                    form=".0f",
+                )
+            )
         if name in figures.ERRORS_ON_THREES:
             rows.append(_threes_row(systems[name], figures.ERRORS_ON_THREES[name]))
     claims = []
