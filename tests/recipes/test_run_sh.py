@@ -80,6 +80,11 @@ def test_the_digits_recipe_goes_from_nothing_to_its_table_and_a_second_run_chang
     assert second.returncode == 0, second.stderr
     assert second.stdout == first.stdout
     assert state(tmp_path / "exp") == before
+    ledger = run_sh("digits", conf, tmp_path, "--experiment", "ledger")
+    assert ledger.returncode == 0, ledger.stderr
+    assert "== stage 9" not in ledger.stderr
+    report = json.loads((tmp_path / "exp/ledger/report/results.json").read_text())
+    assert len(report["members"]) == 3
 
 
 def test_the_fsdd_recipe_learns_from_people_and_its_bundle_recognises_their_recordings(
@@ -117,6 +122,13 @@ def test_an_unknown_option_of_run_sh_is_named_with_those_that_exist() -> None:
     done = subprocess.run([str(ROOT / "run.sh"), "--stge", "3"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "--stge" in done.stderr and "--stage" in done.stderr
+
+
+def test_an_unknown_experiment_is_named_with_those_that_exist() -> None:
+    words = [str(ROOT / "run.sh"), "--experiment", "leger"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "'leger'" in done.stderr and "ledger" in done.stderr
 
 
 def test_an_unknown_recipe_is_named_with_those_that_exist() -> None:
