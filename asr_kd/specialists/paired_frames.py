@@ -17,8 +17,8 @@ class PairedFrames:
     """Two sets of frames over the same stores, of which every batch holds equally many.
 
     An epoch goes once over the smaller set, and over as many frames of the larger one, other ones in every epoch. So
-    each frame inside comes ``oversampling`` times as often as each frame outside. It has what the training loop needs
-    of an `asr_kd.train.frame_set.FrameSet`.
+    each frame inside comes ``oversampling`` times as often as each frame outside. These are `TrainingFrames` for
+    the loop.
 
     Args:
         inside: frames whose label lies in the subset.

@@ -5,7 +5,6 @@ Legend: N frames.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -71,8 +70,7 @@ def train_specialist(
     )
     dev_labels = data.dev_labels.pdfs if regularize else subset.classes(data.dev_labels.pdfs)
     dev = DevSet(data.dev_store, dev_labels, device=device, dtype=options.device.dtype)
-    # The loop asks nothing of a FrameSet that PairedFrames does not have.
-    trainer = Trainer(net, cast(FrameSet, frames), objective, dev, options, directory, image=card.image)
+    trainer = Trainer(net, frames, objective, dev, options, directory, image=card.image)
     trainer.run()
     write_card(
         directory,

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -27,6 +28,21 @@ class Batch:
 
     frames_B: Tensor
     inputs_BW: Tensor
+
+
+class TrainingFrames(Protocol):
+    """What the training loop asks of its frames."""
+
+    device: torch.device
+    labels_N: Tensor
+
+    def num_batches(self, batch_size: int) -> int:
+        """Steps of one epoch."""
+        ...
+
+    def epoch(self, *, seed: int, epoch: int, batch_size: int, first_batch: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, in an order that depends on ``seed`` and ``epoch`` alone."""
+        ...
 
 
 class FrameSet:

@@ -24,9 +24,9 @@ from asr_kd.options import group, option
 from asr_kd.train import checkpoint
 from asr_kd.train.checkpoint import Progress
 from asr_kd.train.dev_set import DevSet
-from asr_kd.train.frame_set import Batch, FrameSet
+from asr_kd.train.frame_set import Batch, TrainingFrames
 from asr_kd.train.jitter import Jitter
-from asr_kd.train.metrics import MetricsLog
+from asr_kd.train.metrics import MetricsLog, averages, batch_sums
 from asr_kd.train.objective import Objective, gradient_shares
 from asr_kd.train.schedule import NewBob, OptimizerOptions, cosine_factor, limit_norms, make_optimizer
 from asr_kd.train.shuffle import ShuffleOptions
@@ -82,7 +82,7 @@ class Trainer:
     def __init__(
         self,
         net: DNN,
-        frames: FrameSet,
+        frames: TrainingFrames,
         objective: Objective,
         dev: DevSet,
         options: TrainOptions,
@@ -147,7 +147,7 @@ class Trainer:
         self._progress.epoch += 1
         self._progress.batch = 0
         watched = self._look()
-        metrics = self._averages() | {
+        metrics = averages(self._sums, epoch=self._progress.epoch) | {
             **watched,
             "learning_rate": self._optimizer.param_groups[0]["lr"],
             "seconds": round(time.monotonic() - started, 2),
@@ -205,28 +205,8 @@ class Trainer:
         self._updating = False
 
     def _add_up(self, losses: dict[str, Tensor], logits_BP: Tensor, batch: Batch) -> None:
-        """Sums stay on the device; they are read once an epoch, so no step waits for them."""
-        labels_B = self._frames.labels_N[batch.frames_B]
-        values = {f"loss_{name}": loss.detach().double() * len(labels_B) for name, loss in losses.items()}
-        values["correct"] = (logits_BP.argmax(dim=1) == labels_B).sum().double()
-        values["labelled"] = (labels_B >= 0).sum().double()
-        values["frames"] = torch.tensor(float(len(labels_B)), dtype=torch.float64, device=logits_BP.device)
-        self._sums = {k: v + self._sums[k] if k in self._sums else v for k, v in values.items()}
-
-    def _averages(self) -> dict[str, float]:
-        sums = {name: float(value) for name, value in self._sums.items()}
-        frames = sums.pop("frames")
-        correct, labelled = sums.pop("correct"), sums.pop("labelled")
-        losses = {f"train_{name}": value / frames for name, value in sums.items()}
-        averages = {
-            "epoch": float(self._progress.epoch),
-            "frames": frames,
-            "train_loss": sum(losses.values()),
-            **losses,
-        }
-        if labelled:
-            averages["train_frame_accuracy"] = correct / labelled
-        return averages
+        own = batch_sums(losses, logits_BP, self._frames.labels_N[batch.frames_B])
+        self._sums = {name: value + self._sums.get(name, 0.0) for name, value in own.items()}
 
     def _check_finite(self, *losses: float) -> None:
         for loss in losses:

@@ -1,9 +1,15 @@
-"""What a run reports after every epoch: a line of ``metrics.jsonl``, TensorBoard, and the log."""
+"""What a run reports after every epoch: a line of ``metrics.jsonl``, TensorBoard, and the log.
+
+Legend: B frames of a batch, P pdfs.
+"""
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from asr_kd.stage import write_text
@@ -48,3 +54,24 @@ class MetricsLog:
     def close(self) -> None:
         """Write out what TensorBoard still holds."""
         self._board.close()
+
+
+def batch_sums(losses: Mapping[str, Tensor], logits_BP: Tensor, labels_B: Tensor) -> dict[str, Tensor]:
+    """What an epoch adds up: losses times frames, frames decided right, labelled frames, frames.
+
+    Sums stay on the device; they are read once an epoch, so no step waits for them.
+    """
+    values = {f"loss_{name}": loss.detach().double() * len(labels_B) for name, loss in losses.items()}
+    values["correct"] = (logits_BP.argmax(dim=1) == labels_B).sum().double()
+    values["labelled"] = (labels_B >= 0).sum().double()
+    values["frames"] = torch.tensor(float(len(labels_B)), dtype=torch.float64, device=logits_BP.device)
+    return values
+
+
+def averages(sums: Mapping[str, Tensor], *, epoch: int) -> dict[str, float]:
+    """An epoch's mean losses and its frame accuracy while training, where frames have labels."""
+    values = {name: float(value) for name, value in sums.items()}
+    frames, correct, labelled = (values.pop(name) for name in ("frames", "correct", "labelled"))
+    losses = {name.replace("loss_", "train_loss_", 1): value / frames for name, value in values.items()}
+    found = {"epoch": float(epoch), "frames": frames, "train_loss": sum(losses.values()), **losses}
+    return found | ({"train_frame_accuracy": correct / labelled} if labelled else {})
