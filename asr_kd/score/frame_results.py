@@ -72,7 +72,7 @@ def frame_results(
         "teacher_gain": {"frame_accuracy": gain.value, "frame_accuracy_ci": list(gain.interval())},
         "systems": [
             _row(name, runs, estimates[name]) | _kept(name, estimates, baseline, teacher)
-            for name, runs in systems.items()
+            for name, runs in sorted(systems.items(), key=lambda system: (system[0] != teacher, system[0] != baseline))
         ],
     }
 

@@ -47,7 +47,7 @@ def render_regularizer(results: Mapping[str, Any]) -> str:
         table(header, [_cells(row) for row in results["systems"]]),
         "",
         *_headlines(results),
-        "![accuracy against updates](curves.png)",
+        "`curves.png`, beside this page where it was made, draws accuracy and cross-entropy against updates.",
         "",
         _READING,
     ]

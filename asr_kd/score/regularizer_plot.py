@@ -23,7 +23,7 @@ def plot_regularizer(results: Mapping[str, Any], path: Path) -> None:
     fractions = sorted({row["fraction"] for row in parts})
     (whole,) = (row for row in results["systems"] if row["name"] == results["full"] and row["fraction"] == 1)
     colours = system_colours(list(dict.fromkeys(row["name"] for row in parts)))
-    figure = Figure(figsize=(max(5.0, 3.6 * len(fractions)), 7.0), layout="constrained")
+    figure = Figure(figsize=(max(6.5, 3.6 * len(fractions)), 7.0), layout="constrained")
     panels = figure.subplots(len(_ROWS), len(fractions), sharex="col", sharey="row", squeeze=False)
     for of_row, (metric, scale, label) in zip(panels, _ROWS, strict=True):
         for axis, fraction in zip(of_row, fractions, strict=True):
@@ -38,7 +38,7 @@ def plot_regularizer(results: Mapping[str, Any], path: Path) -> None:
     for top, bottom, fraction in zip(panels[0], panels[-1], fractions, strict=True):
         top.set_title(f"{100 * fraction:g} % of the data", fontsize=10)
         bottom.set_xlabel("updates")
-    panels[0][0].legend(frameon=False, fontsize=8.5, loc="lower right")
+    panels[0][0].legend(frameon=False, fontsize=8.5, loc="center right")
     names = " ".join(filter(None, (results["recipe"], results["protocol"])))
     figure.suptitle(f"{names}: what a part of the data brings", fontsize=11, weight="bold")
     figure.supxlabel(_LEGEND, fontsize=8, color=_GREY)
