@@ -5,12 +5,13 @@ run_fold() {
   local exp=$2 labels dev members=() i seed student kind
   labels=$exp/ali/train
   dev=(--dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev")
-  local images=() hurry_big=() hurry_small=() hurry=() grid=()
+  local images=() hurry_big=() hurry_small=() hurry=() hurry_two=() grid=()
   if [[ $quick == true ]]; then
     images=(--train-images 10000)
     hurry_big=(--num-epochs 8)
     hurry_small=(--num-epochs 4)
     hurry=(--num-epochs 8)
+    hurry_two=(--num-epochs 40 --batch-size 64)
     grid=(--temperatures 1 4 20 --hidden-dims 100 30 --seeds 11 --num-epochs 4)
   fi
 
@@ -41,7 +42,7 @@ run_fold() {
       teach distilled distilled "${hurry[@]}"
       teach distilled distilled_T4 "${hurry[@]}" --temperature 4
       teach distilled no_3s "${hurry[@]}" --leave-out-pdfs 3
-      teach only_7s_8s only_7s_8s "${hurry[@]}"
+      teach only_7s_8s only_7s_8s "${hurry_two[@]}"
       teach matched_logits matched_logits "${hurry[@]}"
       teach temperature_limits T1 "${hurry[@]}" --temperature 1
       teach temperature_limits T20 "${hurry[@]}" --temperature 20

@@ -115,7 +115,7 @@ def test_logits_give_the_same_students_made_by_the_sweep_or_before_it(pipeline: 
 
 
 def test_an_interrupted_sweep_carries_on_to_the_same_students(pipeline: Pipeline, tmp_path: Path) -> None:
-    flags = ("--teachers", *pipeline.members, "--dense", "--num-epochs", 10, "--hidden-dims", 8, "--temperatures", 2, 4)
+    flags = ("--teachers", *pipeline.members, "--dense", "--num-epochs", 40, "--hidden-dims", 8, "--temperatures", 2, 4)
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert main(words(pipeline, whole, *flags, "--nj", 2)) == 0
     command = [sys.executable, "-c", "import sys; from asr_kd.cli.main import main; sys.exit(main())"]
