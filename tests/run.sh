@@ -12,6 +12,6 @@ ruff check .
 ruff format --check .
 mypy
 lint-imports --config setup.cfg
-shellcheck --external-sources run.sh tests/run.sh .ci/run local/*.sh recipes/*/recipe.sh recipes/*/local/*.sh
+shellcheck --external-sources run.sh tests/run.sh .ci/run local/*.sh local/experiments/*.sh recipes/*/*.sh recipes/*/local/*.sh
 # One process a core: the tests that train networks use one thread each.
 pytest --numprocesses "$(getconf _NPROCESSORS_ONLN)" "$@"
