@@ -115,12 +115,19 @@ def test_logits_give_the_same_students_made_by_the_sweep_or_before_it(pipeline: 
 
 
 def test_an_interrupted_sweep_carries_on_to_the_same_students(pipeline: Pipeline, tmp_path: Path) -> None:
-    flags = ("--teachers", *pipeline.members, "--dense", "--num-epochs", 40, "--hidden-dims", 8, "--temperatures", 2, 4)
+    flags = ("--teachers", *pipeline.members, "--dense", "--num-epochs", 10, "--hidden-dims", 8, "--temperatures", 2, 4)
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert main(words(pipeline, whole, *flags, "--nj", 2)) == 0
     command = [sys.executable, "-c", "import sys; from asr_kd.cli.main import main; sys.exit(main())"]
     command += words(pipeline, out, *flags, "--nj", "1")
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Where the tests run in the background the shell has SIGINT ignored, which a child would inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as running:
         deadline = time.monotonic() + 60
         while not list(out.glob("models/*.partial")) and time.monotonic() < deadline:
             time.sleep(0.01)
