@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from asr_kd.cli.evaluate import describe_system
 from asr_kd.corpus.data_dir import Utterance, data_fingerprint, load_data_dir
 from asr_kd.decode.graph import DecodingGraph
 from asr_kd.decode.recognition import Decoder, FrameScores, Scorer, SearchOptions, processor_seconds
@@ -19,7 +20,7 @@ from asr_kd.hmm.posteriors import load_models
 from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.options import group, option
 from asr_kd.score.wer import align_words, count_words
-from asr_kd.stage import Stage, digest, fingerprint, read_run, write_json, write_text
+from asr_kd.stage import Stage, digest, fingerprint, write_json, write_text
 from asr_kd.train.frame_set import check_same_features
 
 log = logging.getLogger(__name__)
@@ -66,14 +67,7 @@ def run(options: Options) -> None:
             tuned.insertion_penalty,
         )
         rtf = _recognise_test(partial, test, labels, scorer, decoder, tuned, options)
-        system = {
-            "name": options.name,
-            "seed": read_run(options.models[0]).get("seed") or 0,
-            "members": len(models),
-            "models": sorted(model.fingerprint for model in models.values()),
-            "params": sum(model.num_parameters for model in models.values()),
-            "num_pdfs": graph.num_pdfs,
-            "conf": options.conf,
+        system = describe_system(options.name, options.conf, models) | {
             "acoustic_scale": tuned.acoustic_scale,
             "insertion_penalty": tuned.insertion_penalty,
             "dev_wer": tuned.error,

@@ -6,12 +6,14 @@ OUT gets frames.tsv (counts of each utterance), classes.tsv (counts of each clas
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from asr_kd.errors import MismatchError
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.frame_scores import score_frames
 from asr_kd.hmm.labels import Labels, match_labels
 from asr_kd.hmm.posteriors import load_models
+from asr_kd.nets.acoustic_model import AcousticModel
 from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.options import group, option
 from asr_kd.score.evaluated import read_evaluated, write_evaluated
@@ -52,15 +54,6 @@ def run(options: Options) -> None:
             f"{labels.path} holds the states {labels.states_fingerprint}, {options.models[0]} predicts {states}"
         )
     decisions_N, label_logp_N = score_frames(list(models.values()), store, labels.pdfs, device=device, nj=options.nj)
-    system = {
-        "name": options.name,
-        "seed": read_run(options.models[0]).get("seed") or 0,
-        "members": len(models),
-        "models": sorted(model.fingerprint for model in models.values()),
-        "params": sum(model.num_parameters for model in models.values()),
-        "num_pdfs": labels.num_pdfs,
-        "conf": options.conf,
-    }
     with stage.writing() as folder:
         write_evaluated(
             folder,
@@ -70,9 +63,23 @@ def run(options: Options) -> None:
             labels_N=labels.pdfs,
             decisions_N=decisions_N,
             label_logp_N=label_logp_N,
-            system=system,
+            system=describe_system(options.name, options.conf, models),
         )
     counts = read_evaluated(options.out).frames
     log.info(
         "%s: frame accuracy %.2f %%, cross-entropy %.4f", options.out, 100 * counts.accuracy, counts.mean_cross_entropy
     )
+
+
+def describe_system(name: str, conf: str, models: dict[Path, AcousticModel]) -> dict[str, Any]:
+    """What ``system.json`` says of a model or an ensemble, whatever it is tested on."""
+    first_path, first = next(iter(models.items()))
+    return {
+        "name": name,
+        "seed": read_run(first_path).get("seed") or 0,
+        "members": len(models),
+        "models": sorted(model.fingerprint for model in models.values()),
+        "params": sum(model.num_parameters for model in models.values()),
+        "num_pdfs": first.card.num_pdfs,
+        "conf": conf,
+    }
