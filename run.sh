@@ -48,6 +48,8 @@ report=recipes/$recipe/RESULTS.md
 experiment=""
 pipeline=""
 recipe_options=()
+train_sets=train   # transcribed sets that the members learn from; states and alignment model come from the first
+arpa=""            # an n-gram model instead of the one that conf/lm.conf asks for
 # shellcheck source=recipes/digits/recipe.sh
 source "recipes/$recipe/recipe.sh"
 parse_options recipe stage stop_stage nj device exp_dir data_dir conf_dir experiment "${recipe_options[@]}" -- "$@"
@@ -89,6 +91,7 @@ read -ra student_kinds <<<"$students"
 read -ra transfer_sets <<<"$transfer"
 read -ra all_folds <<<"$folds"
 read -ra extra_sets <<<"$untranscribed"
+read -ra labelled_sets <<<"$train_sets"
 
 prepare_environment "$root" synthesis
 trap 'stop_jobs; echo "interrupted; the same command carries on from here" >&2; exit 130' INT TERM
@@ -99,21 +102,44 @@ at_stage() {
   echo "== stage $1: $2" >&2
 }
 
+# What is spoken: lexicon and states, and the n-gram models that the recipe has settings for. A recipe may do otherwise.
+declare -F prepare_language >/dev/null || prepare_language() {
+  local data=$1 exp=$2
+  asr-kd make-lang --config "$conf/lang.conf" "$data/train" "$data/dev" "$data/test" "$lexicon" "$exp/lang"
+  if [[ -f $conf/lm.conf ]]; then
+    asr-kd train-lm --config "$conf/lm.conf" --vocabulary "$lexicon" "$lm_text" "$exp/lm"
+  fi
+  if [[ -f $conf/lm_large.conf ]]; then
+    asr-kd train-lm --config "$conf/lm_large.conf" --vocabulary "$lexicon" "$lm_text" "$exp/lm_large"
+  fi
+}
+
 # The steps of one fold: data in $data, everything made from it in $exp.
 run_fold() {
   local data=$1 exp=$2 fold=$3
-  local labels=$exp/ali/train dev=(--dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev")
-  local members=() frames=() soft=() seed set kind
+  local labels=() dev=(--dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev")
+  local lang=$exp/lang aligner=$exp/mono grammar=() members=() train_frames=() frames=() soft=() seed set kind
+  if [[ -f $conf/tying.conf ]]; then
+    lang=$exp/tied
+    aligner=$exp/tied_model
+  fi
+  if [[ -n $arpa || -f $conf/lm.conf ]]; then
+    grammar=(--grammar arpa --arpa "${arpa:-$exp/lm/lm.arpa.gz}")
+  fi
+  for set in "${labelled_sets[@]}"; do
+    train_frames+=("$exp/frames/$set")
+    labels+=("$exp/ali/$set")
+  done
 
   if at_stage 0 "prepare data in $data"; then
     prepare_data "$data" "$fold"
   fi
-  if at_stage 1 "lexicon, phones and HMM states"; then
-    asr-kd make-lang --config "$conf/lang.conf" "$data/train" "$data/dev" "$data/test" "$lexicon" "$exp/lang"
+  if at_stage 1 "lexicon, phones and HMM states, n-grams"; then
+    prepare_language "$data" "$exp"
   fi
   if at_stage 2 "filter banks"; then
     asr-kd make-fbank --config "$conf/fbank.conf" --nj "$nj" "$data/train" "$exp/frames/train"
-    for set in dev test "${extra_sets[@]}"; do
+    for set in "${labelled_sets[@]:1}" dev test "${extra_sets[@]}"; do
       asr-kd make-fbank --config "$conf/fbank.conf" --nj "$nj" --prior "$exp/frames/train" "$data/$set" "$exp/frames/$set"
     done
   fi
@@ -121,10 +147,18 @@ run_fold() {
     asr-kd flat-start --config "$conf/flat_start.conf" --device "$device" --nj "$nj" \
       "$data/train" "$exp/lang" "$exp/frames/train" "$exp/mono"
   fi
+  if [[ -f $conf/tying.conf ]] && at_stage 4 "states in context, tied"; then
+    asr-kd align --config "$conf/align.conf" --device "$device" --nj "$nj" \
+      "$data/train" "$exp/lang" "$exp/frames/train" "$exp/mono" "$exp/mono_ali"
+    asr-kd tie-states --config "$conf/tying.conf" --device "$device" \
+      "$exp/lang" "$exp/frames/train" "$exp/mono_ali" "$exp/mono" "$exp/tied"
+    asr-kd train --config "$conf/tied.conf" --device "$device" --num-threads "$nj" --labels "$exp/tied" \
+      --dev-frames "$exp/frames/train" --dev-labels "$exp/tied" -- "$exp/frames/train" "$exp/tied_model"
+  fi
   if at_stage 5 "labels by forced alignment"; then
-    for set in train dev test; do
+    for set in "${labelled_sets[@]}" dev test; do
       asr-kd align --config "$conf/align.conf" --device "$device" --nj "$nj" \
-        "$data/$set" "$exp/lang" "$exp/frames/$set" "$exp/mono" "$exp/ali/$set"
+        "$data/$set" "$lang" "$exp/frames/$set" "$aligner" "$exp/ali/$set"
     done
   fi
   for seed in "${seeds_of_members[@]}"; do
@@ -133,7 +167,7 @@ run_fold() {
   if at_stage 6 "the ensemble's ${#members[@]} members"; then
     for seed in "${seeds_of_members[@]}"; do
       job "$exp/log/member-$seed.log" asr-kd train --config "$conf/train.conf" --device "$device" --seed "$seed" \
-        --labels "$labels" "${dev[@]}" -- "$exp/frames/train" "$exp/members/$seed"
+        --labels "${labels[@]}" "${dev[@]}" -- "${train_frames[@]}" "$exp/members/$seed"
     done
     finish_jobs
   fi
@@ -151,7 +185,7 @@ run_fold() {
     for kind in "${student_kinds[@]}"; do
       for seed in "${seeds_of_students[@]}"; do
         job "$exp/log/$kind-$seed.log" asr-kd distill --config "$conf/$kind.conf" --device "$device" --seed "$seed" \
-          --soft-targets "${soft[@]}" --teachers "${members[@]}" --labels "$labels" "${dev[@]}" \
+          --soft-targets "${soft[@]}" --teachers "${members[@]}" --labels "${labels[@]}" "${dev[@]}" \
           -- "${frames[@]}" "$exp/students/$kind-$seed"
       done
     done
@@ -162,7 +196,7 @@ run_fold() {
     return
   fi
   if at_stage 9 "decoding graph"; then
-    asr-kd make-graph --config "$conf/graph.conf" "$exp/lang" "$exp/graph"
+    asr-kd make-graph --config "$conf/graph.conf" "${grammar[@]}" "$lang" "$exp/graph"
   fi
   if at_stage 10 "recognise dev and test with every system"; then
     for seed in "${seeds_of_members[@]}"; do
@@ -178,7 +212,7 @@ run_fold() {
   fi
   if at_stage 12 "a bundle of the first ${student_kinds[0]} student"; then
     kind=${student_kinds[0]}-${seeds_of_students[0]}
-    asr-kd make-bundle --decoded "$exp/decode/$kind" "$exp/students/$kind" "$exp/lang" "$exp/graph" "$exp/bundle"
+    asr-kd make-bundle --decoded "$exp/decode/$kind" "$exp/students/$kind" "$lang" "$exp/graph" "$exp/bundle"
   fi
 }
 

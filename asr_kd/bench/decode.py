@@ -67,11 +67,12 @@ def spoken_scores(lexicon: Lexicon, inventory: StateInventory, rng: np.random.Ge
     As networks score the recipe's test set: the state spoken is the best in seven of ten frames, the others are
     14 nats below it with a spread of 7.
     """
-    states: list[int] = list(inventory.phones[SILENCE])
+    silence = inventory.pdfs(SILENCE, SILENCE, SILENCE)
+    states: list[int] = list(silence)
     for _ in range(rng.integers(3, 8)):
         phones = lexicon.entries[rng.integers(len(lexicon.entries))][1]
-        states += [pdf for phone in phones for pdf in inventory.phones[phone]]
-    states += inventory.phones[SILENCE]
+        states += [pdf for phone in phones for pdf in inventory.pdfs(phone, SILENCE, SILENCE)]
+    states += silence
     path = np.repeat(states, rng.integers(2, 7, size=len(states)))
     scores = -rng.gamma(4.0, 3.5, size=(len(path), inventory.num_pdfs))
     scores[np.arange(len(path)), path] = -rng.exponential(2.0, size=len(path))

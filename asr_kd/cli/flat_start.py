@@ -39,8 +39,8 @@ def run(options: Options) -> None:
 
 
 def load_transcripts(data: Path, language: Language) -> Transcripts:
-    """The words of each utterance that has a transcript, all of them in the lexicon."""
+    """The words of each utterance that has a transcript, all of them in the lexicon or replaced by one that is."""
     utterances = load_data_dir(data, need_text=False, allow_commands=True)
     transcripts = {u.id: u.words for u in utterances if u.words is not None}
     check_words(language.lexicon, transcripts.items())
-    return transcripts
+    return {utterance: language.lexicon.spoken(words) for utterance, words in transcripts.items()}

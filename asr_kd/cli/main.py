@@ -21,11 +21,13 @@ COMMANDS: dict[str, str] = {
     "validate-data": "check a Kaldi data directory and list everything wrong with it",
     "fix-data": "write a sorted, consistent copy of a Kaldi data directory, dropping what cannot be used",
     "split-data": "split a data directory into parts by speaker or by utterance",
+    "perturb-speed": "copy a data directory at other speeds, as if other people spoke",
     "subset-data": "keep some speakers or utterances of a data directory",
     # features and states
     "make-lang": "make words, phones and HMM states from a lexicon",
     "make-fbank": "turn a data directory into a frame store of filter banks",
     "flat-start": "train an alignment model from nothing: uniform segmentation, then train and realign",
+    "tie-states": "make states depend on the neighbouring phones, and tie those that sound alike",
     "align": "label every frame with its HMM state by forced alignment",
     # networks
     "train": "train one network on aligned frames",

@@ -7,7 +7,7 @@ from pathlib import Path
 from asr_kd.decode.graph import DecodingGraph, build_graph, save_graph
 from asr_kd.hmm.states import StateInventory
 from asr_kd.lang.grammar import arpa_grammar, word_loop
-from asr_kd.lang.lexicon import load_lexicon
+from asr_kd.lang.lexicon import load_lang_lexicon
 from asr_kd.options import option
 from asr_kd.stage import Stage, file_sha256, fingerprint
 
@@ -38,7 +38,7 @@ def run(options: Options) -> None:
     stage = Stage(options.out, command="make-graph", options=options, inputs=inputs)
     if stage.finished():
         return
-    lexicon = load_lexicon(options.lang / "lexicon.txt")
+    lexicon = load_lang_lexicon(options.lang)
     inventory = StateInventory.load(options.lang)
     grammar = word_loop(lexicon) if options.arpa is None else arpa_grammar(options.arpa, lexicon)
     with stage.writing() as partial:

@@ -9,6 +9,7 @@ from typing import Any
 import kaldifst
 
 from asr_kd.errors import DecodeError, LexiconError
+from asr_kd.hmm.context import in_context
 from asr_kd.hmm.fst_arrays import FstArrays, from_arrays, has_epsilon_cycle, read_arrays, read_const_fst, to_arrays
 from asr_kd.hmm.graph_pieces import (
     add_self_loops,
@@ -47,9 +48,10 @@ def build_graph(
     kaldifst.arcsort(grammar, "ilabel")
     graph = _determinized(kaldifst.compose(lexicon_fst, grammar), "lexicon and grammar")
     kaldifst.minimize_encoded(graph)
-    # Context-dependent phones come in here: C composed with this graph, then an H over them.
+    graph, units, num_symbols = in_context(graph, inventory, phones)
     kaldifst.arcsort(graph, "ilabel")
-    graph = _determinized(kaldifst.compose(state_transducer(inventory, phones), graph), "states and lexicon")
+    states = state_transducer(units, inventory.num_pdfs, num_symbols)
+    graph = _determinized(kaldifst.compose(states, graph), "states and lexicon")
     graph = kaldifst.StdVectorFst(from_arrays(without_disambiguation(to_arrays(graph), inventory.num_pdfs)))
     kaldifst.minimize_encoded(graph)
     return from_arrays(add_self_loops(to_arrays(graph)))

@@ -18,7 +18,7 @@ from asr_kd.hmm.forced_alignment import align_utterances
 from asr_kd.hmm.labels import write_labels
 from asr_kd.hmm.posteriors import utterance_log_posteriors
 from asr_kd.hmm.states import StateInventory
-from asr_kd.lang.lexicon import Lexicon, load_lexicon
+from asr_kd.lang.lexicon import Lexicon, load_lang_lexicon
 from asr_kd.nets.acoustic_model import AcousticModel
 from asr_kd.options import option
 
@@ -43,8 +43,8 @@ class Language:
 
     @staticmethod
     def load(lang: Path) -> "Language":
-        """Read a directory made by ``asr-kd make-lang``."""
-        return Language(load_lexicon(lang / "lexicon.txt"), StateInventory.load(lang))
+        """Read a directory made by ``asr-kd make-lang`` or ``asr-kd tie-states``."""
+        return Language(load_lang_lexicon(lang), StateInventory.load(lang))
 
 
 def align_store(

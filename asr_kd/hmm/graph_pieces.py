@@ -12,7 +12,6 @@ import kaldifst
 import numpy as np
 
 from asr_kd.hmm.fst_arrays import ARC, FstArrays, build_arrays
-from asr_kd.hmm.states import StateInventory
 from asr_kd.lang.lexicon import Lexicon
 from asr_kd.lang.symbols import BACKOFF, SymbolTable
 
@@ -80,24 +79,29 @@ def lexicon_transducer(
     return fst
 
 
-def state_transducer(inventory: StateInventory, phones: SymbolTable) -> kaldifst.StdVectorFst:
-    """H without self-loops: pdf id + 1 in, phones out.
+def state_transducer(units: Sequence[tuple[int, ...]], num_pdfs: int, num_disambiguation: int) -> kaldifst.StdVectorFst:
+    """H without self-loops: pdf id + 1 in, units out, numbered from 1.
 
-    Disambiguation symbols pass through it as input labels above the greatest pdf's.
+    Disambiguation symbols pass through it: output labels after the last unit's, input labels above the greatest
+    pdf's.
+
+    Args:
+        units: the pdf ids of each unit's states: phones, or phones in context.
+        num_pdfs: P.
+        num_disambiguation: how many symbols there are.
     """
     fst = kaldifst.StdVectorFst()
     start = fst.add_state()
     fst.start = start
     fst.set_final(start, 0.0)
-    num_phones = len(inventory.phones)
-    for phone, pdfs in inventory.phones.items():
-        state, output = start, phones.id(phone)
+    for unit, pdfs in enumerate(units, 1):
+        state, output = start, unit
         for place, pdf in enumerate(pdfs, 1):
             following = start if place == len(pdfs) else fst.add_state()
             fst.add_arc(state, kaldifst.StdArc(pdf + 1, output, 0.0, following))
             state, output = following, 0
-    for number, label in enumerate(range(num_phones + 1, len(phones)), 1):
-        fst.add_arc(start, kaldifst.StdArc(inventory.num_pdfs + number, label, 0.0, start))
+    for number in range(1, num_disambiguation + 1):
+        fst.add_arc(start, kaldifst.StdArc(num_pdfs + number, len(units) + number, 0.0, start))
     kaldifst.arcsort(fst, "olabel")
     return fst
 

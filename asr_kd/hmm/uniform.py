@@ -40,8 +40,12 @@ def uniform_segmentation(
     Returns:
         ``[T]`` int32 pdf ids, or None if there are fewer frames than states.
     """
-    silence = inventory.phones[inventory.silence]
-    spoken = [[pdf for phone in lexicon.pronunciations(word)[0] for pdf in inventory.phones[phone]] for word in words]
+
+    def alone(phone: str) -> tuple[int, ...]:
+        return inventory.pdfs(phone, inventory.silence, inventory.silence)
+
+    silence = alone(inventory.silence)
+    spoken = [[pdf for phone in lexicon.pronunciations(word)[0] for pdf in alone(phone)] for word in words]
     flat = [pdf for word in spoken for pdf in word]
     if log_energy is not None and flat:
         speech = find_speech(log_energy)

@@ -27,11 +27,11 @@ _GZIP = b"\x1f\x8b"
 def word_loop(lexicon: Lexicon) -> kaldifst.StdVectorFst:
     """One or more words, each as likely as the others; the end costs nothing."""
     words = word_symbols(lexicon)
-    cost = math.log(len(lexicon.words))
+    cost = math.log(len(lexicon.recognized))
     grammar = kaldifst.StdVectorFst()
     start, after = grammar.add_state(), grammar.add_state()
     grammar.start = start
-    for word in lexicon.words:
+    for word in lexicon.recognized:
         label = words.id(word)
         for state in (start, after):
             grammar.add_arc(state, kaldifst.StdArc(label, label, cost, after))
@@ -56,7 +56,7 @@ def arpa_grammar(arpa: Path, lexicon: Lexicon) -> kaldifst.StdVectorFst:
         plain = _unzipped(arpa, Path(temporary))
         _check_unigrams(arpa, plain, lexicon)
         symbols, result = Path(temporary, "words.txt"), Path(temporary, "G.fst")
-        save_symbols(word_symbols(lexicon), symbols)
+        _save_recognized(lexicon, symbols)
         # kaldilm ends its process on a malformed file, so it gets one of its own.
         command = [sys.executable, "-m", "kaldilm", f"--read-symbol-table={symbols}", f"--disambig-symbol={BACKOFF}"]
         command += ["--max-arpa-warnings=0", str(plain), str(result)]
@@ -67,6 +67,14 @@ def arpa_grammar(arpa: Path, lexicon: Lexicon) -> kaldifst.StdVectorFst:
             why = "; ".join(errors) or f"kaldilm failed with code {done.returncode}"
             raise GrammarError(f"{arpa}: not a usable ARPA file: {why}")
         return grammar
+
+
+def _save_recognized(lexicon: Lexicon, path: Path) -> None:
+    """The numbers of the words that may be put out, for kaldilm: it drops n-grams with any other."""
+    save_symbols(word_symbols(lexicon), path)
+    if lexicon.oov:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if line.split()[0] != lexicon.oov), encoding="utf-8")
 
 
 def _unzipped(path: Path, folder: Path) -> Path:
@@ -100,10 +108,10 @@ def _check_unigrams(arpa: Path, plain: Path, lexicon: Lexicon) -> None:
     if not inside:
         raise GrammarError(f"{arpa}: no section \\1-grams: in it; expected an ARPA file, gzipped or not")
     found -= {SENTENCE_START, SENTENCE_END, EPSILON}
-    common = found.intersection(lexicon.words)
+    common = found.intersection(lexicon.recognized)
     if not common:
         raise GrammarError(f"{arpa}: none of its {len(found)} words is in the lexicon; is the case the same?")
     if dropped := len(found) - len(common):
         log.warning("%s: %d of %d words are not in the lexicon and are dropped", arpa, dropped, len(found))
-    if absent := len(lexicon.words) - len(common):
-        log.warning("%s: lacks %d of the lexicon's %d words: never recognised", arpa, absent, len(lexicon.words))
+    if absent := len(lexicon.recognized) - len(common):
+        log.warning("%s: lacks %d of the lexicon's %d words: never recognised", arpa, absent, len(lexicon.recognized))

@@ -1,8 +1,9 @@
 """The pronunciation lexicon: words and the phones they are spoken with, Kaldi's ``lexicon.txt``."""
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,14 +12,38 @@ from asr_kd.errors import LexiconError
 EPSILON = "<eps>"
 SENTENCE_START = "<s>"
 SENTENCE_END = "</s>"
+LEXICON_FILE, OOV_FILE = "lexicon.txt", "oov.txt"
 _RESERVED = re.compile(r"<eps>|<s>|</s>|#\d+")
+
+_SHOWN = 5
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Words with their pronunciations, one entry for each pair; a word may have several."""
+    """Words with their pronunciations, one entry for each pair; a word may have several.
+
+    Attributes:
+        oov: the entry that stands for any word outside the lexicon in transcripts, as Kaldi's ``oov.txt``: it is
+            aligned, but never recognised. Empty where all words must be in the lexicon.
+    """
 
     entries: tuple[tuple[str, tuple[str, ...]], ...]
+    oov: str = ""
+
+    def __post_init__(self) -> None:
+        if self.oov and self.oov not in self._by_word:
+            raise LexiconError(f"the word '{self.oov}' for unknown words is not in the lexicon; add it and its phones")
+
+    def spoken(self, words: Sequence[str]) -> tuple[str, ...]:
+        """The words as they are aligned: those outside the lexicon are replaced by `oov`, where there is one."""
+        return tuple(word if word in self or not self.oov else self.oov for word in words)
+
+    @cached_property
+    def recognized(self) -> tuple[str, ...]:
+        """The words that a grammar may put out: all but `oov`."""
+        return tuple(word for word in self.words if word != self.oov)
 
     def pronunciations(self, word: str) -> list[tuple[str, ...]]:
         """All pronunciations of a word, in the lexicon's order; empty for a word outside it."""
@@ -83,8 +108,23 @@ def save_lexicon(lexicon: Lexicon, path: Path) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def load_lang_lexicon(lang: Path) -> Lexicon:
+    """The lexicon of a directory made by ``asr-kd make-lang``, with its word for unknown ones."""
+    lexicon, oov = load_lexicon(lang / LEXICON_FILE), lang / OOV_FILE
+    return replace(lexicon, oov=oov.read_text(encoding="utf-8").strip()) if oov.exists() else lexicon
+
+
+def save_lang_lexicon(lexicon: Lexicon, lang: Path) -> None:
+    """Write what `load_lang_lexicon` reads."""
+    save_lexicon(lexicon, lang / LEXICON_FILE)
+    if lexicon.oov:
+        (lang / OOV_FILE).write_text(f"{lexicon.oov}\n", encoding="utf-8")
+
+
 def check_words(lexicon: Lexicon, transcripts: Iterable[tuple[str, Sequence[str]]]) -> None:
-    """Check that the lexicon has every word of the transcripts.
+    """Check that the lexicon has every word of the transcripts, or a word that stands for all others.
+
+    Where it has one, how many words it replaces is logged.
 
     Args:
         lexicon: the lexicon.
@@ -96,13 +136,23 @@ def check_words(lexicon: Lexicon, transcripts: Iterable[tuple[str, Sequence[str]
     """
     counts: dict[str, int] = {}
     example: dict[str, str] = {}
+    total = 0
     for utterance, words in transcripts:
+        total += len(words)
         for word in words:
             if word not in lexicon:
                 counts[word] = counts.get(word, 0) + 1
                 example.setdefault(word, utterance)
     if counts:
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        if lexicon.oov:
+            shown = ", ".join(f"{word} ({counts[word]}x)" for word in ranked[:_SHOWN])
+            unknown = sum(counts.values())
+            log.info(
+                "%d of %d words are outside the lexicon and stand as %s: %s%s",
+                *(unknown, total, lexicon.oov, shown, ", ..." if len(ranked) > _SHOWN else ""),
+            )
+            return
         listed = ", ".join(f"{word} ({counts[word]}x, as in {example[word]})" for word in ranked)
         raise LexiconError(f"{len(counts)} words are not in the lexicon; add them or drop their utterances: {listed}")
 
@@ -118,4 +168,4 @@ def mark_positions(lexicon: Lexicon, silence: str) -> Lexicon:
         places = "S" if len(phones) == 1 else "B" + "I" * (len(phones) - 2) + "E"
         return tuple(p if p == silence else f"{p}_{place}" for p, place in zip(phones, places, strict=True))
 
-    return Lexicon(tuple((word, marked(phones)) for word, phones in lexicon.entries))
+    return replace(lexicon, entries=tuple((word, marked(phones)) for word, phones in lexicon.entries))

@@ -37,7 +37,7 @@ regularizer_run() {
   # At most ten looks at the dev set, whatever the number of passes.
   job "$exp/log/regularizer-$kind-$fraction-$seed.log" "$@" \
     --device "$device" --seed "$seed" --train-fraction "$fraction" --fraction-seed "$seed" \
-    --num-epochs "$epochs" --watch-every "$(((epochs + 9) / 10))" --labels "$labels" "${dev[@]}" \
+    --num-epochs "$epochs" --watch-every "$(((epochs + 9) / 10))" --labels "${labels[@]}" "${dev[@]}" \
     --watch-frames "$exp/frames/test" --watch-labels "$exp/ali/test" --watch-train -- "$exp/frames/train" "$model"
   regularizer_models+=("$model")
   regularizer_names+=("$name")

@@ -8,7 +8,7 @@ experiment_stop=6
 run_experiment() {
   local to=$exp/specialists log=$exp/log/specialists of_cluster cluster kind set seed
   local generalist=$to/generalist dustbin=() regularized=() fused=() plain=() others=()
-  local start=(--labels "$labels" "${dev[@]}" --device "$device" --generalist)
+  local start=(--labels "${labels[@]}" "${dev[@]}" --device "$device" --generalist)
   local special=(asr-kd train-specialist --config "$conf/specialists.conf" "${start[@]}" "$generalist")
 
   asr-kd train-specialist --config "$conf/generalist.conf" "${start[@]}" "${members[0]}" -- "$exp/frames/train" "$generalist"
@@ -39,7 +39,7 @@ run_experiment() {
   done
   finish_jobs
   asr-kd specialist-report --recipe "$recipe" --protocol "$protocol" --device "$device" --nj "$nj" \
-    --labels "$exp/ali/test" "${dev[@]}" --train-frames "$exp/frames/train" --train-labels "$labels" \
+    --labels "$exp/ali/test" "${dev[@]}" --train-frames "$exp/frames/train" --train-labels "$exp/ali/train" \
     --generalist "$generalist" --specialists "${dustbin[@]}" --regularized "${regularized[@]}" \
     --others "first member=${members[0]}" "trained on=$to/trained-on" "${others[@]}" --ensemble "${members[@]}" \
     -- "$exp/frames/test" "$to/report"
@@ -50,7 +50,7 @@ student_of() {
   local name=$1 dir=$to/students/$2-$3 seed=$3
   others+=("$name=$dir")
   job "$log/student-$2-$3.log" asr-kd distill --config "$conf/distilled.conf" --device "$device" --seed "$seed" \
-    --soft-targets "${@:4}" --labels "$labels" "${dev[@]}" -- "${frames[@]}" "$dir"
+    --soft-targets "${@:4}" --labels "${labels[@]}" "${dev[@]}" -- "${frames[@]}" "$dir"
 }
 
 number_of_clusters() {

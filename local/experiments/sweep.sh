@@ -5,6 +5,6 @@ experiment_stop=6
 
 run_experiment() {
   asr-kd sweep --config "$conf/sweep.conf" --device "$device" --nj "$nj" --recipe "$recipe" --protocol "$protocol" \
-    --teachers "${members[@]}" --labels "$labels" "${dev[@]}" \
+    --teachers "${members[@]}" --labels "${labels[@]}" "${dev[@]}" \
     --test-frames "$exp/frames/test" --test-labels "$exp/ali/test" -- "${frames[@]}" "$exp/sweep"
 }

@@ -1,0 +1,26 @@
+# LibriSpeech: read English, a vocabulary of tens of thousands of words, states in context.
+#   --parts 47      47 speakers, from $ASR_KD_CORPORA/librispeech47 (the default where that is)
+#   --parts mini    Mini LibriSpeech (OpenSLR 31), downloaded
+#   --parts 100     train-clean-100; --parts 960 all of LibriSpeech (OpenSLR 12), downloaded
+# shellcheck shell=bash disable=SC2034  # variables are read by run.sh
+
+member_seeds="1 2 3 4 5"
+student_seeds="11"                     # not the members': a student must not start from a teacher's initial weights
+students="distilled distilled_small"   # conf/<name>.conf each; the first one is bundled
+train_sets="train perturbed"           # perturbed: train at other speeds
+transfer="train perturbed extra"       # data sets the students learn from
+untranscribed="extra"                  # train at speeds that the members do not hear
+default_protocol=""
+protocol=""
+folds=""
+parts=47
+recipe_options=(member_seeds student_seeds parts)
+
+use_protocol() {
+  lexicon=$data_dir/lexicon.txt
+  lm_text=$data_dir/lm_text.gz
+}
+
+prepare_data() {
+  recipes/librispeech/local/prepare_data.sh "$parts" "$nj" "$1"
+}
