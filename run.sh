@@ -49,7 +49,9 @@ experiment=""
 pipeline=""
 recipe_options=()
 train_sets=train   # transcribed sets that the members learn from; states and alignment model come from the first
-arpa=""            # an n-gram model instead of the one that conf/lm.conf asks for
+lm_text=""         # text for n-gram models
+arpa=""            # n-gram models instead of those that conf/lm.conf and conf/lm_large.conf ask for
+arpa_large=""
 # shellcheck source=recipes/digits/recipe.sh
 source "recipes/$recipe/recipe.sh"
 parse_options recipe stage stop_stage nj device exp_dir data_dir conf_dir experiment "${recipe_options[@]}" -- "$@"
@@ -106,10 +108,10 @@ at_stage() {
 declare -F prepare_language >/dev/null || prepare_language() {
   local data=$1 exp=$2
   asr-kd make-lang --config "$conf/lang.conf" "$data/train" "$data/dev" "$data/test" "$lexicon" "$exp/lang"
-  if [[ -f $conf/lm.conf ]]; then
+  if [[ -z $arpa && -f $conf/lm.conf ]]; then
     asr-kd train-lm --config "$conf/lm.conf" --vocabulary "$lexicon" "$lm_text" "$exp/lm"
   fi
-  if [[ -f $conf/lm_large.conf ]]; then
+  if [[ -z $arpa_large && -f $conf/lm_large.conf ]]; then
     asr-kd train-lm --config "$conf/lm_large.conf" --vocabulary "$lexicon" "$lm_text" "$exp/lm_large"
   fi
 }

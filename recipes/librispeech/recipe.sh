@@ -17,10 +17,14 @@ parts=47
 recipe_options=(member_seeds student_seeds parts)
 
 use_protocol() {
-  lexicon=$data_dir/lexicon.txt
+  lexicon=${data_dir:?}/lexicon.txt
   lm_text=$data_dir/lm_text.gz
+  if [[ $parts != 47 ]]; then
+    arpa=$data_dir/lm.arpa.gz
+    arpa_large=$data_dir/lm_large.arpa.gz
+  fi
 }
 
 prepare_data() {
-  recipes/librispeech/local/prepare_data.sh "$parts" "$nj" "$1"
+  recipes/librispeech/local/prepare_data.sh "$parts" "${nj:?}" "$1"
 }
