@@ -2,6 +2,7 @@
 
 import gzip
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import kaldifst
@@ -75,6 +76,16 @@ def test_an_ngram_model_weighs_sentences_as_its_arpa_file_says(tmp_path: Path, z
     for sentence, log10 in by_hand.items():
         assert sentence_cost(grammar, sentence) == pytest.approx(-log10 * math.log(10), rel=1e-4)
     assert sentence_cost(grammar, "SIX") == math.inf
+
+
+def test_the_word_for_unknown_ones_is_never_recognised(tmp_path: Path) -> None:
+    path = tmp_path / "lm.arpa"
+    path.write_text(ARPA)
+    lexicon = replace(LEXICON, oov="TWO")
+    assert sentence_cost(arpa_grammar(path, lexicon), "ONE") < math.inf
+    assert sentence_cost(arpa_grammar(path, lexicon), "ONE TWO") == math.inf
+    assert sentence_cost(word_loop(lexicon), "ONE SIX") == pytest.approx(2 * math.log(2), rel=1e-5)
+    assert sentence_cost(word_loop(lexicon), "TWO") == math.inf
 
 
 def test_dropped_and_absent_words_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

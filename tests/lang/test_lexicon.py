@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from asr_kd.errors import LexiconError
-from asr_kd.lang.lexicon import Lexicon, check_words, load_lexicon, mark_positions, save_lexicon
+from asr_kd.lang.lexicon import (
+    Lexicon,
+    check_words,
+    load_lang_lexicon,
+    load_lexicon,
+    mark_positions,
+    save_lang_lexicon,
+    save_lexicon,
+)
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -74,3 +82,20 @@ def test_positions_are_marked_as_in_kaldi_and_silence_is_not() -> None:
         ("x_B", "y_I", "z_I", "SIL", "x_E"),
         ("SIL",),
     ]
+
+
+def test_a_word_can_stand_for_all_that_the_lexicon_lacks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lexicon = Lexicon((("ONE", ("W",)), ("<unk>", ("SPN",))), oov="<unk>")
+    with caplog.at_level("INFO"):
+        check_words(lexicon, [("u1", ("ONE", "TEN")), ("u2", ("SIX", "TEN"))])
+    assert "3 of 4 words are outside the lexicon and stand as <unk>: TEN (2x), SIX (1x)" in caplog.text
+    assert lexicon.spoken(("TEN", "ONE")) == ("<unk>", "ONE")
+    assert lexicon.recognized == ("ONE",)
+    save_lang_lexicon(lexicon, tmp_path)
+    assert load_lang_lexicon(tmp_path) == lexicon
+    assert mark_positions(lexicon, "SIL").oov == "<unk>"
+
+
+def test_the_word_for_unknown_ones_must_itself_be_known() -> None:
+    with pytest.raises(LexiconError, match="'<unk>' for unknown words is not in the lexicon"):
+        Lexicon((("ONE", ("W",)),), oov="<unk>")
