@@ -109,10 +109,10 @@ declare -F prepare_language >/dev/null || prepare_language() {
   local data=$1 exp=$2
   asr-kd make-lang --config "$conf/lang.conf" "$data/train" "$data/dev" "$data/test" "$lexicon" "$exp/lang"
   if [[ -z $arpa && -f $conf/lm.conf ]]; then
-    asr-kd train-lm --config "$conf/lm.conf" --vocabulary "$lexicon" "$lm_text" "$exp/lm"
+    asr-kd train-lm --config "$conf/lm.conf" --vocabulary "$lexicon" -- "$lm_text" "$data/train" "$exp/lm"
   fi
   if [[ -z $arpa_large && -f $conf/lm_large.conf ]]; then
-    asr-kd train-lm --config "$conf/lm_large.conf" --vocabulary "$lexicon" "$lm_text" "$exp/lm_large"
+    asr-kd train-lm --config "$conf/lm_large.conf" --vocabulary "$lexicon" -- "$lm_text" "$data/train" "$exp/lm_large"
   fi
 }
 

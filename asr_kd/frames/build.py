@@ -1,22 +1,20 @@
-"""Build a frame store from a data directory: read, transform, normalise, pad, write.
-
-Legend: T frames of one utterance, D features of one frame.
-"""
+"""Build a frame store from a data directory's audio: read, transform, write."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
 from asr_kd.corpus.data_dir import Utterance
 from asr_kd.errors import DataError, UsageError
-from asr_kd.frames.cmvn import CmvnOptions, Moments, normalize
+from asr_kd.frames.cmvn import CmvnOptions, Moments
 from asr_kd.frames.fbank import Fbank, FbankOptions
-from asr_kd.frames.store import FEATS_FILE, FrameIndex, write_meta
+from asr_kd.frames.rows import write_rows
+from asr_kd.frames.store import write_meta
 from asr_kd.memory import keep_freed_memory
 from asr_kd.options import group, option, to_dict
 from asr_kd.threads import threaded_map
@@ -66,16 +64,12 @@ def build_frame_store(
     """
     keep_freed_memory()
     fbank = Fbank(options.fbank)
-    pad = options.left_context + options.right_context
-    kept: list[Utterance] = []
-    counts: list[int] = []
-    sums: dict[str, Moments] = {}
 
     def transform(chunk: Sequence[Utterance]) -> list[np.ndarray]:
         return [feats.numpy() for feats in fbank([read(utterance) for utterance in chunk])]
 
-    with (out / FEATS_FILE).open("wb") as file:
-        _write_header(file, 0, options.fbank.num_mel_bins)
+    def transformed() -> Iterator[tuple[str, str, np.ndarray]]:
+        kept = 0
         with tqdm(total=len(utterances), unit="utt", disable=None) as progress:
             for chunk, all_feats in threaded_map(transform, _chunks(utterances, CHUNK_UTTERANCES), nj=nj):
                 for utterance, feats in zip(chunk, all_feats, strict=True):
@@ -85,53 +79,15 @@ def build_frame_store(
                         continue
                     if not np.isfinite(feats).all():
                         raise DataError(f"{utterance.id} ({utterance.audio}): its features are not finite")
-                    kept.append(utterance)
-                    counts.append(len(feats))
-                    key = _shares(utterance, options.cmvn)
-                    sums[key] = sums[key] + Moments.of(feats) if key in sums else Moments.of(feats)
-                    _pad(feats, options).tofile(file)
+                    kept += 1
+                    yield utterance.id, utterance.speaker, feats
         if not kept:
             raise DataError(f"{out.name}: no utterance is as long as one window of {options.fbank.frame_length_ms} ms")
-        index = FrameIndex(tuple(u.id for u in kept), tuple(u.speaker for u in kept), np.array(counts, dtype=np.int64))
-        file.seek(0)
-        _write_header(file, index.num_frames + pad * len(kept), options.fbank.num_mel_bins)
-    own = sum(list(sums.values())[1:], start=next(iter(sums.values())))
-    prior = prior if prior is not None else own
-    _normalize_all(out / FEATS_FILE, kept, index, sums, prior, options)
-    write_meta(out, index, features=options.describe(prior), extra={"left_out": len(utterances) - len(kept)})
 
-
-def _normalize_all(
-    path: Path,
-    utterances: Sequence[Utterance],
-    index: FrameIndex,
-    sums: dict[str, Moments],
-    prior: Moments,
-    options: FeatureOptions,
-) -> None:
-    if options.cmvn.cmvn == "none":
-        return
-    rows = np.load(path, mmap_mode="r+")
-    pad = options.left_context + options.right_context
-    for number, (utterance, (_, frames)) in enumerate(zip(utterances, index.slices(), strict=True)):
-        padded = rows[frames.start + pad * number : frames.stop + pad * (number + 1)]
-        normalize(padded, sums[_shares(utterance, options.cmvn)], prior, options.cmvn.cmvn_prior_frames)
-    rows.flush()
-
-
-def _shares(utterance: Utterance, options: CmvnOptions) -> str:
-    """What an utterance shares its mean and variance with."""
-    return utterance.speaker if options.cmvn == "speaker" else utterance.id
-
-
-def _pad(feats: np.ndarray, options: FeatureOptions) -> np.ndarray:
-    return np.pad(feats, ((options.left_context, options.right_context), (0, 0)), mode="edge")
-
-
-def _write_header(file: IO[bytes], num_rows: int, dim: int) -> None:
-    """Numpy leaves room in the header for the first axis to grow, so it can be written again."""
-    header = {"descr": "<f4", "fortran_order": False, "shape": (num_rows, dim)}
-    np.lib.format.write_array_header_1_0(file, header)
+    left, right = options.left_context, options.right_context
+    index, prior = write_rows(out, transformed(), options.cmvn, left_context=left, right_context=right, prior=prior)
+    left_out = len(utterances) - len(index.utterances)
+    write_meta(out, index, features=options.describe(prior), extra={"left_out": left_out})
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

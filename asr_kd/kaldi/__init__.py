@@ -1,0 +1,1 @@
+"""Kaldi's files, in and out: transition models, alignments, features, graphs, lexicons, archives."""
