@@ -3,13 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from asr_kd.errors import DataError
 from asr_kd.score.frame_accuracy import FrameCounts, read_frames
+from asr_kd.score.segments import slot_errors
 from asr_kd.score.wer import AlignedWord, WordCounts, align_words, count_words
 
 SYSTEM_FILE = "system.json"
@@ -27,6 +30,9 @@ class SystemInfo:
     conf: str
     acoustic_scale: float | None = None
     insertion_penalty: float | None = None
+    lm_scale: float | None = None
+    oracle_wer: float | None = None
+    beam: float | None = None
     dev_wer: float | None = None
     rtf: float | None = None
     models: tuple[str, ...] = ()
@@ -43,6 +49,11 @@ class Decoded:
     alignments: tuple[tuple[AlignedWord, ...], ...]
     words: WordCounts
     frames: FrameCounts
+
+    @cached_property
+    def slots_L(self) -> npt.NDArray[np.int64]:
+        """Word errors by slot, as `slot_errors` counts them."""
+        return slot_errors(self.alignments)
 
     def references(self) -> tuple[tuple[str, ...], ...]:
         """The reference words of each utterance."""

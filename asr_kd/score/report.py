@@ -7,6 +7,7 @@ from typing import Any
 
 from asr_kd.errors import DataError
 from asr_kd.score.markdown import table
+from asr_kd.score.report_words import words_section
 from asr_kd.score.summary import gains, kept, points, wer_verdict
 from asr_kd.score.wer import wer_line
 
@@ -29,9 +30,24 @@ _READING = """\
   the chance in which utterances were drawn, not that of training (see `±`) nor of the choice of speakers.
 - All systems are scored on the labels of one alignment model. Acoustic scale and insertion penalty were chosen on dev.
 - Gain kept is (student - baseline) / (ensemble - baseline). It is given only where the ensemble's gain is above noise.
-- Matched pairs is the test of Gillick & Cox (1989), MAPSSWE in NIST's tools, with one segment an utterance.
+- Matched pairs is the test of Gillick & Cox (1989), MAPSSWE in NIST's tools: a segment ends where both systems have two
+  words in a row right.
+- `a → b` is a word a recognised as b. RTF is processor time over the duration of the audio, scoring and search.
 - Counts of errors are sums over a system's seeds. Cross-entropy is in nats a frame at temperature 1.
 """
+
+# Of each run: key, title, how it is written, whether it is shown where no run has it.
+_RATE, _NUMBER = (100, ".2f"), (1, "g")
+_RUN_COLUMNS: tuple[tuple[str, str, tuple[int, str], bool], ...] = (
+    ("frame_accuracy", "frame accuracy, %", _RATE, True),
+    ("wer", "WER, %", _RATE, True),
+    ("oracle_wer", "best of the n-best lists, %", _RATE, False),
+    ("dev_wer", "dev WER, %", _RATE, True),
+    ("acoustic_scale", "acoustic scale", _NUMBER, True),
+    ("insertion_penalty", "insertion penalty", _NUMBER, True),
+    ("lm_scale", "LM scale", _NUMBER, False),
+    ("beam", "beam", _NUMBER, False),
+)
 
 
 def read_results(path: Path) -> dict[str, Any]:
@@ -72,6 +88,7 @@ def _section(result: Mapping[str, Any]) -> list[str]:
         _systems_table(result),
         _wer_block(result),
         _gain_section(result),
+        *words_section(result),
         _runs_table(result),
         _corpus_lines(result),
     ]
@@ -82,7 +99,8 @@ def _folds(result: Mapping[str, Any]) -> str:
 
 
 def _systems_table(result: Mapping[str, Any]) -> str:
-    header = ("system", "members", "parameters", "seeds", "frame accuracy, %", "cross-entropy", "WER, %", "ins/del/sub")
+    header = ["system", "members", "parameters", "seeds", "frame accuracy, %", "cross-entropy", "WER, %"]
+    header += ["ins/del/sub", "RTF"]
     rows = [
         (
             system["name"],
@@ -93,6 +111,7 @@ def _systems_table(result: Mapping[str, Any]) -> str:
             f"{system['cross_entropy']:.3f}",
             _rate(system, "wer"),
             f"{system['ins']}/{system['del']}/{system['sub']}",
+            _known(system["rtf"], 1, ".2g"),
         )
         for system in result["systems"]
     ]
@@ -135,21 +154,13 @@ def _gain_section(result: Mapping[str, Any]) -> str:
 
 
 def _runs_table(result: Mapping[str, Any]) -> str:
-    header = ("run", "seed", "frame accuracy, %", "WER, %", "dev WER, %", "acoustic scale", "insertion penalty")
+    runs = [(system["name"], run) for system in result["systems"] for run in system["runs"]]
+    shown = [column for column in _RUN_COLUMNS if column[3] or any(run[column[0]] is not None for _, run in runs)]
     rows = [
-        (
-            system["name"],
-            str(run["seed"]),
-            f"{100 * run['frame_accuracy']:.2f}",
-            f"{100 * run['wer']:.2f}",
-            _known(run["dev_wer"], 100, ".2f"),
-            _known(run["acoustic_scale"], 1, "g"),
-            _known(run["insertion_penalty"], 1, "g"),
-        )
-        for system in result["systems"]
-        for run in system["runs"]
+        (name, str(run["seed"]), *(_known(run[key], scale, form) for key, _, (scale, form), _ in shown))
+        for name, run in runs
     ]
-    return f"Every run:\n\n{table(header, rows)}"
+    return f"Every run:\n\n{table(('run', 'seed', *(title for _, title, _, _ in shown)), rows)}"
 
 
 def _known(value: float | None, scale: int, form: str) -> str:
@@ -164,7 +175,8 @@ def _corpus_lines(result: Mapping[str, Any]) -> str:
     )
     test = (
         f"{corpus['test_utterances']:,} test utterances of {corpus['test_speakers']} speakers, "
-        f"{corpus['test_words']:,} words, {corpus['test_labelled_frames']:,} labelled frames; "
+        f"{corpus['test_words']:,} words ({corpus['test_different_words']:,} different), "
+        f"{corpus['test_labelled_frames']:,} labelled frames; "
         f"{result['num_pdfs']} pdfs."
     )
     lines = [f"- Corpus (utterances): {hours}." if hours else "", f"- {test}"]

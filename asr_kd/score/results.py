@@ -6,11 +6,15 @@ from typing import Any
 import numpy as np
 
 from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios
-from asr_kd.score.significance import bootstrap_p, matched_pairs
-from asr_kd.score.systems import BASELINE, DISTILLED, ENSEMBLE, System, mean_known
+from asr_kd.score.confusions import count_confusions, most_confused
+from asr_kd.score.segments import segment_errors
+from asr_kd.score.significance import bootstrap_p, holm, matched_pairs
+from asr_kd.score.speakers import speaker_rows
+from asr_kd.score.systems import BASELINE, DISTILLED, ENSEMBLE, System, mean_known, split_variant
 
 FRAME_ACCURACY, WER = "frame_accuracy", "wer"
 METRICS = (FRAME_ACCURACY, WER)
+_MOST_CONFUSED = 20
 _SPOKEN = {FRAME_ACCURACY: "frame accuracy", WER: "WER"}
 
 Estimates = Mapping[tuple[str, str], Estimate]
@@ -38,7 +42,7 @@ def build_results(
     estimates = estimate_systems(systems, num_samples=num_samples, seed=seed)
     first = systems[0].runs[0]
     by_name = {system.name: system for system in systems}
-    students = [name for name in by_name if name not in (BASELINE, ENSEMBLE)]
+    students = [name for name in by_name if split_variant(name)[0] not in (BASELINE, ENSEMBLE)]
     return {
         "recipe": recipe,
         "protocol": protocol,
@@ -46,6 +50,7 @@ def build_results(
         "corpus": {
             "test_utterances": len(first.utterances),
             "test_words": int(first.words.ref_words.sum()),
+            "test_different_words": len({word for words in first.references() for word in words}),
             "test_speakers": len(set(first.speakers)),
             "test_labelled_frames": int(first.frames.num_frames.sum()),
         },
@@ -57,6 +62,8 @@ def build_results(
             "gain_kept" if name == DISTILLED else f"gain_kept_{name}": _gain_kept(name, by_name, estimates)
             for name in students
         },
+        "pairs": _all_pairs(systems, estimates),
+        "speakers": speaker_rows(systems, num_samples=num_samples, seed=seed),
     }
 
 
@@ -79,16 +86,18 @@ def fraction_kept(baseline: Estimate, ensemble: Estimate, student: Estimate) -> 
 def compare_wer(a: System, b: System, estimates: Estimates) -> dict[str, Any]:
     """WER of ``a`` minus that of ``b``, its interval, and two tests that it is 0."""
     difference = estimates[a.name, WER].minus(estimates[b.name, WER])
-    pairs = matched_pairs(a.errors_U / len(a.runs), b.errors_U / len(b.runs))
+    pairs = matched_pairs(*segment_errors(a.slots_L, b.slots_L, a.runs[0].words.ref_words))
     return {
         "wer_difference": difference.value,
         "wer_difference_ci": list(difference.interval()),
+        "segments": pairs.segments,
         "matched_pairs_p": pairs.p,
         "bootstrap_p": bootstrap_p(difference),
     }
 
 
 def _system_row(system: System, estimates: Estimates) -> dict[str, Any]:
+    confusions = count_confusions(words for run in system.runs for words in run.alignments)
     accuracy, wer = estimates[system.name, FRAME_ACCURACY], estimates[system.name, WER]
     runs = system.runs
     return {
@@ -107,6 +116,7 @@ def _system_row(system: System, estimates: Estimates) -> dict[str, Any]:
         "ins": sum(int(run.words.ins.sum()) for run in runs),
         "del": sum(int(run.words.dele.sum()) for run in runs),
         "ref_words": sum(int(run.words.ref_words.sum()) for run in runs),
+        "most_confused": most_confused(confusions, _MOST_CONFUSED),
         "seeds": len(runs),
         "dev_wer": mean_known([run.info.dev_wer for run in runs]),
         "rtf": mean_known([run.info.rtf for run in runs]),
@@ -119,6 +129,9 @@ def _system_row(system: System, estimates: Estimates) -> dict[str, Any]:
                 "dev_wer": run.info.dev_wer,
                 "acoustic_scale": run.info.acoustic_scale,
                 "insertion_penalty": run.info.insertion_penalty,
+                "lm_scale": run.info.lm_scale,
+                "beam": run.info.beam,
+                "oracle_wer": run.info.oracle_wer,
             }
             for run in runs
         ],
@@ -136,16 +149,27 @@ def _ensemble_gain(by_name: Mapping[str, System], estimates: Estimates) -> dict[
     return gain | {"significance": compare_wer(by_name[ENSEMBLE], by_name[BASELINE], estimates)}
 
 
+def _all_pairs(systems: Sequence[System], estimates: Estimates) -> list[dict[str, Any]]:
+    """Every system against every later one; ``holm_p`` holds for all of these comparisons together."""
+    pairs = [(one, other) for place, one in enumerate(systems) for other in systems[place + 1 :]]
+    found = [{"a": a.name, "b": b.name} | compare_wer(b, a, estimates) for a, b in pairs]
+    adjusted = holm([pair["matched_pairs_p"] for pair in found])
+    return [pair | {"holm_p": p} for pair, p in zip(found, adjusted, strict=True)]
+
+
 def _gain_kept(student: str, by_name: Mapping[str, System], estimates: Estimates) -> dict[str, Any]:
+    """A student's share of the gain of the ensemble whose words were made in the same way."""
+    system, variant = split_variant(student)
+    rivals = BASELINE + variant, ENSEMBLE + variant
     kept: dict[str, Any] = {}
     reasons: dict[str, str] = {}
     for metric in METRICS:
-        reason = _why_not(metric, by_name, estimates)
+        reason = _why_not(metric, rivals, by_name, estimates)
         if reason:
             reasons[metric] = reason
             kept |= {metric: None, f"{metric}_ci": None, f"{metric}_std": None}
             continue
-        baseline, ensemble = estimates[BASELINE, metric], estimates[ENSEMBLE, metric]
+        baseline, ensemble = (estimates[rival, metric] for rival in rivals)
         fraction = fraction_kept(baseline, ensemble, estimates[student, metric])
         spread = _spread(_over_seeds(by_name[student], metric))
         kept |= {
@@ -156,18 +180,19 @@ def _gain_kept(student: str, by_name: Mapping[str, System], estimates: Estimates
     kept["reason"] = reasons
     kept["significance"] = {
         f"{student}_vs_{other}": compare_wer(by_name[student], by_name[other], estimates)
-        for other in (BASELINE, ENSEMBLE)
+        for other in (*rivals, *([system] if variant else []))
         if other in by_name
     }
     return kept
 
 
-def _why_not(metric: str, by_name: Mapping[str, System], estimates: Estimates) -> str:
+def _why_not(metric: str, rivals: tuple[str, str], by_name: Mapping[str, System], estimates: Estimates) -> str:
     """Why no share of the ensemble's gain can be given; empty where it can."""
-    for name in (BASELINE, ENSEMBLE):
+    for name in rivals:
         if name not in by_name:
             return f"no system named '{name}' was decoded"
-    gain = estimates[ENSEMBLE, metric].minus(estimates[BASELINE, metric])
+    baseline, ensemble = rivals
+    gain = estimates[ensemble, metric].minus(estimates[baseline, metric])
     low, high = gain.interval()
     points = f"{100 * gain.value:+.2f} points, {LEVEL:.0%} interval {100 * low:+.2f} to {100 * high:+.2f}"
     if low <= 0 <= high:

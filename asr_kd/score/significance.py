@@ -1,6 +1,7 @@
 """Whether two systems differ on one test set: matched pairs and paired bootstrap."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,27 +16,28 @@ class MatchedPairs:
 
     z: float
     p: float
+    segments: int
 
 
-def matched_pairs(errors_a_U: npt.ArrayLike, errors_b_U: npt.ArrayLike) -> MatchedPairs:
+def matched_pairs(errors_a_S: npt.ArrayLike, errors_b_S: npt.ArrayLike) -> MatchedPairs:
     """Matched-pairs sentence-segment word error test (MAPSSWE).
 
     With d the difference of the two systems' word errors in a segment, ``z = mean(d) / (std(d) / sqrt(n))``
     is standard normal where the systems are equal and the segments' errors independent (Gillick & Cox,
-    ICASSP 1989; NIST ``sc_stats -t mapsswe``). A segment here is a whole utterance. NIST also cuts an
-    utterance where both systems have two words right in a row, which gives more and shorter segments.
+    ICASSP 1989; NIST ``sc_stats -t mapsswe``).
 
     Args:
-        errors_a_U: word errors of the first system by utterance, [U]; means over seeds may be fractions.
-        errors_b_U: of the second, [U].
+        errors_a_S: word errors of the first system by segment, as `segment_errors` gives them.
+        errors_b_S: of the second.
     """
-    difference_U = np.asarray(errors_a_U, dtype=np.float64) - np.asarray(errors_b_U, dtype=np.float64)
-    mean = float(difference_U.mean())
+    difference_S = np.asarray(errors_a_S, dtype=np.float64) - np.asarray(errors_b_S, dtype=np.float64)
+    number = len(difference_S)
+    mean = float(difference_S.mean()) if number else 0.0
     if mean == 0:
-        return MatchedPairs(0.0, 1.0)
-    std = float(difference_U.std(ddof=1)) if len(difference_U) > 1 else math.inf
-    z = mean / (std / math.sqrt(len(difference_U))) if std else math.copysign(math.inf, mean)
-    return MatchedPairs(z, math.erfc(abs(z) / math.sqrt(2)))
+        return MatchedPairs(0.0, 1.0, number)
+    std = float(difference_S.std(ddof=1)) if number > 1 else math.inf
+    z = mean / (std / math.sqrt(number)) if std else math.copysign(math.inf, mean)
+    return MatchedPairs(z, math.erfc(abs(z) / math.sqrt(2)), number)
 
 
 def bootstrap_p(difference: Estimate) -> float:
@@ -47,3 +49,13 @@ def bootstrap_p(difference: Estimate) -> float:
     samples_B = difference.samples_B
     beyond = min(int((samples_B <= 0).sum()), int((samples_B >= 0).sum()))
     return min(1.0, 2 * (beyond + 1) / (len(samples_B) + 1))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """p-values of several tests that hold for all of them together (Holm 1979): the smallest times their number, ..."""
+    adjusted = [1.0] * len(ps)
+    greatest = 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=lambda place: ps[place])):
+        greatest = max(greatest, min(1.0, (len(ps) - rank) * ps[place]))
+        adjusted[place] = greatest
+    return adjusted

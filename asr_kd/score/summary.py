@@ -1,13 +1,9 @@
-"""What `score` and `compare` print: a short aligned table, and the difference of two runs in lines."""
+"""What `score` prints: a short aligned table, and differences in words that say how far to trust them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asr_kd.score.bootstrap import LEVEL
-from asr_kd.score.decoded import Decoded
-from asr_kd.score.results import FRAME_ACCURACY, compare_wer, estimate_systems
-from asr_kd.score.systems import System
-from asr_kd.score.wer import wer_lines
 
 SIGNIFICANT_P = 0.05
 
@@ -15,33 +11,17 @@ SIGNIFICANT_P = 0.05
 def summary_table(results: Mapping[str, Any]) -> str:
     """The systems' figures as aligned text, with the gain kept below."""
     header = ("system", "members", "params", "seeds", "frame acc %", f"[{LEVEL:.0%}]", "WER %", f"[{LEVEL:.0%}]")
-    rows = [header, *(_row(system) for system in results["systems"])]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]
+    lines = aligned([header, *(_row(system) for system in results["systems"])])
     return "\n".join([*lines, *_gain_lines(results)])
 
 
-def compare_runs(a: Decoded, b: Decoded, *, num_samples: int, seed: int) -> str:
-    """Both runs' figures, then B - A in frame accuracy and WER with interval, p-values and a verdict."""
-    one, two = System(name="A", runs=(a,)), System(name="B", runs=(b,))
-    estimates = estimate_systems([one, two], num_samples=num_samples, seed=seed)
-    accuracy = estimates["B", FRAME_ACCURACY].minus(estimates["A", FRAME_ACCURACY])
-    wer = compare_wer(two, one, estimates)
-    lines = [
-        f"{label}  {run.info.name} seed {run.info.seed} ({run.directory}): frame accuracy "
-        f"{100 * run.frames.accuracy:.2f} %, {wer_lines(run.words).splitlines()[0]}"
-        for label, run in (("A", a), ("B", b))
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with their cells in columns, all but the first to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
     ]
-    lines += [
-        f"B - A, frame accuracy: {points(accuracy.value, accuracy.interval())}: {_sign(accuracy.interval())}",
-        f"B - A, WER: {wer_verdict(wer)}",
-        f"{len(a.utterances)} utterances, the same ones resampled for both {num_samples} times; "
-        "matched pairs: MAPSSWE with one segment an utterance",
-    ]
-    return "\n".join(lines)
 
 
 def wer_verdict(comparison: Mapping[str, Any]) -> str:
@@ -56,7 +36,21 @@ def wer_verdict(comparison: Mapping[str, Any]) -> str:
         verdict = "on the border of noise, the two tests disagree"
     else:
         verdict = "within noise, this test set does not tell them apart"
-    return f"{size}, matched pairs {_p(pairs)}, paired bootstrap {_p(bootstrap)}: {verdict}"
+    return f"{size}, matched pairs {p_value(pairs)}, paired bootstrap {p_value(bootstrap)}: {verdict}"
+
+
+def difference_verdict(value: float, ci: Sequence[float], p: float) -> str:
+    """A difference of rates in words, where there is one test only."""
+    if p >= SIGNIFICANT_P:
+        verdict = "within noise, this test set does not tell them apart"
+    else:
+        verdict = f"{'lower' if value < 0 else 'higher'}, significant at the 5 % level"
+    return f"{points(value, ci)}, paired bootstrap {p_value(p)}: {verdict}"
+
+
+def p_value(value: float) -> str:
+    """A p-value as it is written: ``p = 0.041``."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
 def points(value: float, ci: Sequence[float]) -> str:
@@ -104,13 +98,3 @@ def _gain_lines(results: Mapping[str, Any]) -> list[str]:
 
 def _interval(ci: Sequence[float]) -> str:
     return f"[{100 * ci[0]:.2f}, {100 * ci[1]:.2f}]"
-
-
-def _sign(ci: Sequence[float]) -> str:
-    if ci[0] <= 0 <= ci[1]:
-        return "within noise, this test set does not tell them apart"
-    return "higher, beyond the interval" if ci[0] > 0 else "lower, beyond the interval"
-
-
-def _p(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"

@@ -12,6 +12,13 @@ from asr_kd.score.decoded import SYSTEM_FILE, Decoded, SystemInfo, pool, read_de
 
 BASELINE, ENSEMBLE, DISTILLED = "baseline", "ensemble", "distilled"
 _ORDER = (BASELINE, ENSEMBLE, DISTILLED)
+VARIANT = "+"
+
+
+def split_variant(name: str) -> tuple[str, str]:
+    """A system and what was done to its output: ``distilled+4-gram`` is ``distilled``, ``+4-gram``."""
+    system, plus, variant = name.partition(VARIANT)
+    return system, plus + variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +32,11 @@ class System:
     def info(self) -> SystemInfo:
         """The first run's description; members, parameters and pdfs are the same in all."""
         return self.runs[0].info
+
+    @property
+    def slots_L(self) -> npt.NDArray[np.float64]:
+        """Word errors by slot, the mean over the runs."""
+        return np.asarray(np.mean([run.slots_L for run in self.runs], axis=0))
 
     @property
     def errors_U(self) -> npt.NDArray[np.int64]:
@@ -64,7 +76,8 @@ def load_systems(experiments: Sequence[Path]) -> list[System]:
     """Read every decode directory of one or more experiments, pooled over them.
 
     Returns:
-        baseline, ensemble and distilled first, then the others by name; runs by seed.
+        baseline, ensemble and distilled first, then the others by name, then in the same order those whose words were
+        rescored (``distilled+4-gram``); runs by seed.
 
     Raises:
         DataError: a directory is unreadable; folds hold different runs or the same utterances.
@@ -80,8 +93,22 @@ def load_systems(experiments: Sequence[Path]) -> list[System]:
         _require_one_test_set(list(fold.values()))
         _require_one_ensemble(experiment, list(fold.values()))
     pooled = {key: _pool_info([fold[key] for fold in folds]) for key in sorted(folds[0])}
-    names = sorted({name for name, _ in pooled}, key=lambda name: (_rank(name), name))
+    names = sorted({name for name, _ in pooled}, key=_rank)
     return [_system(name, [run for key, run in pooled.items() if key[0] == name]) for name in names]
+
+
+def as_system(runs: Sequence[Decoded]) -> System:
+    """Runs of one name over the same test set, which differ in their seed.
+
+    Raises:
+        DataError: they are of more than one system.
+        MismatchError: they were tested on other data, or are unlike networks.
+    """
+    names = sorted({run.info.name for run in runs})
+    if len(names) > 1:
+        raise DataError(f"{runs[0].directory} and others: runs of {' and '.join(names)}; name those of one system only")
+    _require_one_test_set(runs)
+    return _system(names[0], runs)
 
 
 def require_same_test_set(a: Decoded, b: Decoded) -> None:
@@ -114,9 +141,11 @@ def _read_runs(experiment: Path) -> dict[tuple[str, int], Decoded]:
 
 def _require_one_ensemble(experiment: Path, runs: Sequence[Decoded]) -> None:
     """Check that the baselines are the members of the ensemble, where both say which models they are."""
-    members = sorted(model for run in runs if run.info.name == "baseline" for model in run.info.models)
     for run in runs:
-        if run.info.name == "ensemble" and members and run.info.models and sorted(run.info.models) != members:
+        system, variant = split_variant(run.info.name)
+        baselines = [other for other in runs if other.info.name == BASELINE + variant]
+        members = sorted(model for other in baselines for model in other.info.models)
+        if system == ENSEMBLE and members and run.info.models and sorted(run.info.models) != members:
             raise MismatchError(
                 f"{experiment / 'decode'}: the {len(members)} baselines are not the {run.info.members} models of "
                 f"{run.directory}; remove what does not belong there"
@@ -135,10 +164,17 @@ def _pool_info(folds: Sequence[Decoded]) -> Decoded:
         infos[0],
         dev_wer=mean_known([info.dev_wer for info in infos]),
         rtf=mean_known([info.rtf for info in infos]),
-        acoustic_scale=infos[0].acoustic_scale if len({i.acoustic_scale for i in infos}) == 1 else None,
-        insertion_penalty=infos[0].insertion_penalty if len({i.insertion_penalty for i in infos}) == 1 else None,
+        oracle_wer=mean_known([info.oracle_wer for info in infos]),
+        acoustic_scale=_agreed([info.acoustic_scale for info in infos]),
+        insertion_penalty=_agreed([info.insertion_penalty for info in infos]),
+        lm_scale=_agreed([info.lm_scale for info in infos]),
+        beam=_agreed([info.beam for info in infos]),
     )
     return replace(pool(folds), info=info)
+
+
+def _agreed(values: Sequence[float | None]) -> float | None:
+    return values[0] if len(set(values)) == 1 else None
 
 
 def mean_known(values: Sequence[float | None]) -> float | None:
@@ -159,5 +195,6 @@ def _system(name: str, runs: Sequence[Decoded]) -> System:
     return System(name=name, runs=tuple(runs))
 
 
-def _rank(name: str) -> int:
-    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
+def _rank(name: str) -> tuple[str, int, str]:
+    system, variant = split_variant(name)
+    return variant, _ORDER.index(system) if system in _ORDER else len(_ORDER), system
