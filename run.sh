@@ -241,11 +241,16 @@ decode() {
 # Score all folds together, and write the page of all the recipe's protocols.
 score_folds() {
   if at_stage 11 "score and report"; then
-    asr-kd score --recipe "$recipe" --protocol "$protocol" --data "${datasets[@]}" -- \
+    local models=() found
+    for found in "${arpa:-$results_dir/lm/lm.arpa.gz}" "${arpa_large:-$results_dir/lm_large/lm.arpa.gz}"; do
+      [[ ! -f $found ]] || models+=("$found")
+    done
+    ((${#models[@]} == 0)) || models=(--lm "${models[@]}")
+    asr-kd score --recipe "$recipe" --protocol "$protocol" --data "${datasets[@]}" "${models[@]}" -- \
       "${experiments[@]}" "$results_dir/score"
     cmp -s "$results_dir/score/results.json" "$results_dir/results.json" ||
       cp "$results_dir/score/results.json" "$results_dir/results.json"
-    local all_results=() found
+    local all_results=()
     for found in "$exp_dir" "$exp_dir"/*/; do
       found=${found%/}/results.json
       [[ ! -f $found || $found == */score/results.json ]] || all_results+=("$found")
