@@ -1,26 +1,26 @@
 """What a bundle holds: weights, graph, lexicon, states, and ``bundle.json`` with settings and checksums.
 
-Tensors are in safetensors, the rest is JSON, text and OpenFst; nothing in a bundle is executed.
+Tensors are in safetensors or ONNX, the rest is JSON, text and OpenFst; nothing in a bundle is executed.
 """
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from asr_kd import __version__
-from asr_kd.decode.graph import ABOUT_FILE, GRAPH_FILE, WORDS_FILE, DecodingGraph
-from asr_kd.errors import DataError, MismatchError
-from asr_kd.hmm.states import STATES_FILE, StateInventory
-from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel
+from asr_kd.decode.graph import ABOUT_FILE, GRAPH_FILE, WORDS_FILE
+from asr_kd.errors import DataError
+from asr_kd.hmm.states import STATES_FILE
 from asr_kd.stage import checksums, digest, file_sha256, write_json
 
 BUNDLE_FILE = "bundle.json"
 LEXICON_FILE = "lexicon.txt"
+TORCH_FILE, ONNX_FILE = "model.safetensors", "model.onnx"
 OWN_CHECKSUM = "checksum"
 FORMAT = 1
-NEEDED = (MODEL_FILE, LEXICON_FILE, STATES_FILE, GRAPH_FILE, WORDS_FILE, ABOUT_FILE)
+# Beside one of TORCH_FILE and ONNX_FILE.
+NEEDED = (LEXICON_FILE, STATES_FILE, GRAPH_FILE, WORDS_FILE, ABOUT_FILE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,33 +33,16 @@ class RecognitionSettings:
     max_active: int
 
 
-def write_bundle(out: Path, *, model: Path, lang: Path, graph: Path, settings: RecognitionSettings) -> None:
-    """Fill an existing directory with a bundle.
-
-    Args:
-        model: from ``asr-kd train`` or ``asr-kd distill``.
-        lang: from ``asr-kd make-lang``.
-        graph: from ``asr-kd make-graph``.
-
-    Raises:
-        MismatchError: model, graph and lexicon are of different states.
-    """
-    acoustic = AcousticModel.load(model)
-    predicted = acoustic.card.states_fingerprint
-    made_for = {graph: DecodingGraph.load(graph).states_fingerprint, lang: StateInventory.load(lang).fingerprint}
-    for path, states in made_for.items():
-        if predicted != states:
-            raise MismatchError(f"{model} predicts the states {predicted}, {path} was made for the states {states}")
-    sources = [model / MODEL_FILE, lang / LEXICON_FILE, lang / STATES_FILE]
-    sources += [graph / name for name in (GRAPH_FILE, WORDS_FILE, ABOUT_FILE)]
-    for source in sources:
-        shutil.copyfile(source, out / source.name)
+def write_description(
+    out: Path, *, parameters: int, features: dict[str, Any], settings: RecognitionSettings | dict[str, Any]
+) -> None:
+    """Write ``bundle.json`` of a directory that holds everything else."""
     about = {
         "format": FORMAT,
         "asr_kd": __version__,
-        "parameters": acoustic.num_parameters,
-        "features": acoustic.card.features,
-        "recognition": asdict(settings),
+        "parameters": parameters,
+        "features": features,
+        "recognition": asdict(settings) if isinstance(settings, RecognitionSettings) else settings,
         "checksums": checksums(out),
     }
     write_json(out / BUNDLE_FILE, about | {OWN_CHECKSUM: digest(about)})
@@ -80,7 +63,7 @@ def read_bundle(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: bundle format {about.get('format')}, this program reads {FORMAT}; update asr_kd")
     if about.pop(OWN_CHECKSUM, None) != digest(about):
         raise DataError(f"{path / BUNDLE_FILE}: does not match its own checksum; copy the bundle anew")
-    if unchecked := [name for name in NEEDED if name not in expected]:
+    if unchecked := [name for name in (*NEEDED, weights_file(expected)) if name not in expected]:
         raise DataError(f"{path / BUNDLE_FILE}: has no checksum of {', '.join(unchecked)}; copy the bundle anew")
     for name, checksum in expected.items():
         file = path / name
@@ -89,3 +72,8 @@ def read_bundle(path: Path) -> dict[str, Any]:
         if file_sha256(file) != checksum:
             raise DataError(f"{file}: does not match its checksum in {BUNDLE_FILE}; copy the bundle anew")
     return about
+
+
+def weights_file(checksums: dict[str, Any]) -> str:
+    """The file that a bundle's weights are in."""
+    return ONNX_FILE if ONNX_FILE in checksums else TORCH_FILE

@@ -5,7 +5,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_kd.bundle.contents import RecognitionSettings, write_bundle
+from asr_kd.bundle.contents import RecognitionSettings
+from asr_kd.bundle.packing import write_bundle
 from asr_kd.decode.recognition import SearchOptions
 from asr_kd.errors import MismatchError, UsageError
 from asr_kd.options import group, option

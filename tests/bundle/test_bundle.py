@@ -10,7 +10,8 @@ import pytest
 import soundfile
 from tone_pipeline import RATE, Pipeline
 
-from asr_kd.bundle.contents import BUNDLE_FILE, OWN_CHECKSUM, RecognitionSettings, read_bundle, write_bundle
+from asr_kd.bundle.contents import BUNDLE_FILE, OWN_CHECKSUM, RecognitionSettings, read_bundle
+from asr_kd.bundle.packing import write_bundle
 from asr_kd.bundle.recognizer import Recognizer
 from asr_kd.cli.main import main
 from asr_kd.corpus.data_dir import load_data_dir

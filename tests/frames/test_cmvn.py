@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_kd.frames.cmvn import Moments, normalize
+from asr_kd.frames.cmvn import LEVEL_FRAMES, ONLINE_PRIOR_FRAMES, Moments, normalize, normalize_online
 
 
 def frames(length: int, seed: int) -> np.ndarray:
@@ -74,3 +74,40 @@ def test_moments_survive_json() -> None:
     assert again.count == moments.count
     np.testing.assert_array_equal(again.total, moments.total)
     np.testing.assert_array_equal(again.squares, moments.squares)
+
+
+@given(length=st.integers(1, 60), prior_frames=st.sampled_from([0, 1, 100]), seed=st.integers(0, 999))
+@settings(max_examples=50, deadline=None)
+def test_online_a_frame_is_normalised_by_what_was_heard_and_the_corpus(
+    length: int, prior_frames: int, seed: int
+) -> None:
+    prior, feats = Moments.of(frames(1000, 1)), frames(length, seed)
+    last = feats[-1].astype(np.float64)
+    heard = Moments.of(feats)
+    known = length / (length + LEVEL_FRAMES)
+    corpus = prior.moved_by(known * (heard.level() - prior.level())).counting_for(prior_frames or ONLINE_PRIOR_FRAMES)
+    mean, scale = (heard + corpus).shift_and_scale()
+    normalize_online(feats, Moments.none(5), prior, prior_frames)
+    np.testing.assert_allclose(feats[-1], (last - mean) * scale, atol=1e-3)
+
+
+@given(cuts=st.lists(st.integers(0, 80), max_size=6), seed=st.integers(0, 999))
+@settings(max_examples=50, deadline=None)
+def test_online_frames_in_pieces_are_bit_for_bit_those_at_once(cuts: list[int], seed: int) -> None:
+    prior, feats = Moments.of(frames(1000, 1)), frames(80, seed)
+    pieces = [piece.copy() for piece in np.split(feats, sorted(cuts))]
+    moments = normalize_online(feats, Moments.none(5), prior, 100)
+    heard = Moments.none(5)
+    for piece in pieces:
+        heard = normalize_online(piece, heard, prior, 100)
+    np.testing.assert_array_equal(np.concatenate(pieces), feats)
+    assert heard.count == moments.count
+    np.testing.assert_array_equal(heard.squares, moments.squares)
+
+
+def test_online_the_end_of_a_long_recording_is_normalised_as_by_all_of_it() -> None:
+    prior, feats = Moments.of(frames(1000, 1)), frames(200_000, 2)
+    whole = feats.copy()
+    normalize(whole, Moments.of(whole), prior, 100)
+    normalize_online(feats, Moments.none(5), prior, 100)
+    np.testing.assert_allclose(feats[-1000:], whole[-1000:], atol=2e-2)
