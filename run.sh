@@ -18,6 +18,7 @@ cd "$root"
 source local/environment.sh
 source local/options.sh
 source local/jobs.sh
+source local/units.sh
 
 if [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; then
   sed -n '2,9p' run.sh | sed 's/^# \{0,1\}//'
@@ -49,12 +50,15 @@ experiment=""
 pipeline=""
 recipe_options=()
 train_sets=train   # transcribed sets that the members learn from; states and alignment model come from the first
+units=phones       # what is recognised: words by their phones, or by their spelling: sentencepiece, char
+vocab_size=500     # pieces, for sentencepiece
 lm_text=""         # text for n-gram models
 arpa=""            # n-gram models instead of those that conf/lm.conf and conf/lm_large.conf ask for
 arpa_large=""
 # shellcheck source=recipes/digits/recipe.sh
 source "recipes/$recipe/recipe.sh"
-parse_options recipe stage stop_stage nj device exp_dir data_dir conf_dir experiment "${recipe_options[@]}" -- "$@"
+parse_options recipe stage stop_stage nj device exp_dir data_dir conf_dir experiment units vocab_size \
+  "${recipe_options[@]}" -- "$@"
 if ! [[ $nj =~ ^[1-9][0-9]*$ ]]; then
   echo "error: --nj must be a number of processes, not '$nj'" >&2
   exit 2
@@ -107,6 +111,10 @@ at_stage() {
 # What is spoken: lexicon and states, and the n-gram models that the recipe has settings for. A recipe may do otherwise.
 declare -F prepare_language >/dev/null || prepare_language() {
   local data=$1 exp=$2
+  if [[ $units != phones ]]; then
+    prepare_units "$data" "$exp"
+    return
+  fi
   asr-kd make-lang --config "$conf/lang.conf" "$data/train" "$data/dev" "$data/test" "$lexicon" "$exp/lang"
   if [[ -z $arpa && -f $conf/lm.conf ]]; then
     asr-kd train-lm --config "$conf/lm.conf" --vocabulary "$lexicon" -- "$lm_text" "$data/train" "$exp/lm"
@@ -120,13 +128,16 @@ declare -F prepare_language >/dev/null || prepare_language() {
 run_fold() {
   local data=$1 exp=$2 fold=$3
   local labels=() dev=(--dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev")
-  local lang=$exp/lang aligner=$exp/mono grammar=() members=() train_frames=() frames=() soft=() seed set kind
+  local lang=$exp/lang aligner=$exp/mono grammar=() members=() train_frames=() frames=() soft=() prior tying=() seed set kind
   if [[ -f $conf/tying.conf ]]; then
     lang=$exp/tied
     aligner=$exp/tied_model
   fi
   if [[ -n $arpa || -f $conf/lm.conf ]]; then
     grammar=(--grammar arpa --arpa "${arpa:-$exp/lm/lm.arpa.gz}")
+  fi
+  if [[ $units != phones ]]; then
+    grammar=(--grammar arpa --arpa "${arpa:-$exp/lm/lm.arpa.gz}" --lexicon "$exp/units/pieces.txt")
   fi
   for set in "${labelled_sets[@]}"; do
     train_frames+=("$exp/frames/$set")
@@ -140,9 +151,14 @@ run_fold() {
     prepare_language "$data" "$exp"
   fi
   if at_stage 2 "filter banks"; then
-    asr-kd make-fbank --config "$conf/fbank.conf" --nj "$nj" "$data/train" "$exp/frames/train"
-    for set in "${labelled_sets[@]:1}" dev test "${extra_sets[@]}"; do
-      asr-kd make-fbank --config "$conf/fbank.conf" --nj "$nj" --prior "$exp/frames/train" "$data/$set" "$exp/frames/$set"
+    for set in "${labelled_sets[@]}" dev test "${extra_sets[@]}"; do
+      prior=()
+      [[ $set == train ]] || prior=(--prior "$exp/frames/train")
+      if declare -F make_frames >/dev/null; then
+        make_frames "$data/$set" "$exp/frames/$set" "${prior[@]}"
+      else
+        asr-kd make-fbank --config "$conf/fbank.conf" --nj "$nj" "${prior[@]}" "$data/$set" "$exp/frames/$set"
+      fi
     done
   fi
   if at_stage 3 "alignment model by a flat start"; then
@@ -152,7 +168,9 @@ run_fold() {
   if [[ -f $conf/tying.conf ]] && at_stage 4 "states in context, tied"; then
     asr-kd align --config "$conf/align.conf" --device "$device" --nj "$nj" \
       "$data/train" "$exp/lang" "$exp/frames/train" "$exp/mono" "$exp/mono_ali"
-    asr-kd tie-states --config "$conf/tying.conf" --device "$device" \
+    # Spelling has no phones for noises.
+    [[ $units == phones ]] || tying=(--untied-phones)
+    asr-kd tie-states --config "$conf/tying.conf" "${tying[@]}" --device "$device" \
       "$exp/lang" "$exp/frames/train" "$exp/mono_ali" "$exp/mono" "$exp/tied"
     asr-kd train --config "$conf/tied.conf" --device "$device" --num-threads "$nj" --labels "$exp/tied" \
       --dev-frames "$exp/frames/train" --dev-labels "$exp/tied" -- "$exp/frames/train" "$exp/tied_model"

@@ -1,7 +1,6 @@
 # Recognition without a pronunciation lexicon (asr_kd/lang/units.py). Sourced by run.sh.
 # usage: prepare_units DATA EXP    makes EXP/lang, EXP/units with what is recognised, and an n-gram model of it in EXP/lm
-# It reads $units (sentencepiece or char), $vocab_size, $conf, $arpa, and $lm_text: without that file the n-grams are
-# those of the training transcripts.
+# It reads $units (sentencepiece or char), $vocab_size, $conf, $arpa, and $lm_text, which adds to the transcripts' n-grams.
 # shellcheck shell=bash
 
 prepare_units() {
@@ -14,10 +13,6 @@ prepare_units() {
   asr-kd make-lang --config "${conf:?}/lang.conf" --position-dependent-phones=false --oov-word= \
     "${sets[@]}" "$exp/units/lexicon.txt" "$exp/lang"
   [[ -z ${arpa:-} ]] || return 0
-  if [[ -n ${lm_text:-} ]]; then
-    asr-kd apply-units "$exp/units" "$lm_text" "$exp/units_text"
-  else
-    asr-kd apply-units --utterance-ids "$exp/units" "$data/train/text" "$exp/units_text"
-  fi
-  asr-kd train-lm --order "$order" --vocabulary "$exp/units/pieces.txt" "$exp/units_text/text.gz" "$exp/lm"
+  asr-kd apply-units "$exp/units" ${lm_text:+"$lm_text"} "$data/train" "$exp/units_text"
+  asr-kd train-lm --order "$order" --prune 2e-7 --vocabulary "$exp/units/pieces.txt" "$exp/units_text/text.gz" "$exp/lm"
 }

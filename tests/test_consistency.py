@@ -103,7 +103,7 @@ def confs_called_for(recipe: Path) -> dict[str, str]:
     """The command that each conf file is given to, as run.sh, the experiments and the recipe's own scripts say."""
     stages = stages_of(recipe)
     experiments = "".join(path.read_text() for path in sorted(ROOT.glob("local/experiments/*.sh")))
-    shell = stages + (recipe / "local/prepare_data.sh").read_text() + experiments
+    shell = stages + (recipe / "local/prepare_data.sh").read_text() + experiments + (recipe / "recipe.sh").read_text()
     kinds = re.search(r'^students="(.*?)"', (recipe / "recipe.sh").read_text(), re.MULTILINE)
     assert kinds, f"{recipe}/recipe.sh names no students"
     called: dict[str, str] = {}

@@ -1,7 +1,8 @@
 """Recognise a test set with one model or an ensemble; scale and penalty are tuned on the dev set."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,17 @@ from tqdm import tqdm
 from asr_kd.cli.evaluate import describe_system
 from asr_kd.corpus.data_dir import Utterance, data_fingerprint, load_data_dir
 from asr_kd.decode.graph import DecodingGraph
-from asr_kd.decode.recognition import Decoder, FrameScores, Scorer, SearchOptions, processor_seconds
+from asr_kd.decode.nbest_file import FOLDER, nbest_path, write_nbest
+from asr_kd.decode.recognition import (
+    Decoder,
+    FrameScores,
+    NBestOptions,
+    Scorer,
+    SearchOptions,
+    processor_seconds,
+)
 from asr_kd.decode.search import Hypothesis
-from asr_kd.decode.tune import Tuned, TuneOptions, tune
+from asr_kd.decode.tune import Race, Tuned, TuneOptions, tune
 from asr_kd.errors import MismatchError
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.labels import Labels, match_labels
@@ -40,6 +49,7 @@ class Options:
     test_labels: Path = option("its labels, for frame accuracy", affects_result=False)
     tuning: TuneOptions = group(TuneOptions)
     search: SearchOptions = group(SearchOptions)
+    nbest: NBestOptions = group(NBestOptions)
     device: DeviceOptions = group(DeviceOptions)
     nj: int = option("threads that score and processes that search", default=1, affects_result=False)
 
@@ -72,7 +82,11 @@ def run(options: Options) -> None:
             "insertion_penalty": tuned.insertion_penalty,
             "dev_wer": tuned.error,
             "rtf": rtf,
+            "beam": options.search.beam,
+            "max_active": options.search.max_active,
         }
+        if options.nbest.num_best:
+            system["nbest_rtf"] = _write_lists(partial, (dev, test), scorer, decoder, tuned, options)
         write_json(partial / "system.json", system)
 
 
@@ -104,17 +118,54 @@ def _check_states(options: Options, states: str, graph: DecodingGraph, labels: L
 def _tune(scorer: Scorer, decoder: Decoder, store: FrameStore, options: Options) -> Tuned:
     reference = {u.id: u.words or () for u in _utterances(options.dev_data, store)}
     scores = [(utterance, logp) for utterance, logp in scorer.log_likelihoods(store) if utterance in reference]
-    scaled = tqdm(desc="tune", unit="point", disable=None, leave=False)
+    scores.sort(key=lambda item: digest(item[0]))  # in random order, the same every time
+    tried = scores[: options.tuning.tune_utterances or None]
+    left_out = {utterance for utterance, _ in scores[len(tried) :]}
+    race = Race({utterance: len(words) for utterance, words in reference.items() if utterance not in left_out})
+    shown = tqdm(desc="tune", unit="point", disable=None, leave=False)
+
+    def errors(some: Sequence[tuple[str, np.ndarray]], *point: float) -> Iterator[tuple[str, int]]:
+        return ((h.utt, _num_errors(reference[h.utt], h.words)) for h in decoder(iter(some), *point))
 
     def error(acoustic_scale: float, insertion_penalty: float) -> float:
-        found = dict.fromkeys(reference, ()) | {
-            h.utt: h.words for h in decoder(iter(scores), acoustic_scale, insertion_penalty)
-        }
-        scaled.update()
-        return count_words(tuple(align_words(reference, found, where="dev").values())).wer
+        shown.update()
+        return race.error(errors(tried, acoustic_scale, insertion_penalty))
 
-    with scaled:
-        return tune(error, options.tuning)
+    with shown:
+        tuned = tune(error, options.tuning)
+    log.info("%d points tried, each on %d of %d dev utterances", race.points, race.heard / race.points, len(scores))
+    if left_out:
+        whole = Race({utterance: len(words) for utterance, words in reference.items()})
+        dev_wer = whole.error(errors(scores, tuned.acoustic_scale, tuned.insertion_penalty))
+        tuned = replace(tuned, error=dev_wer)
+    return tuned
+
+
+def _num_errors(reference: Sequence[str], words: Sequence[str]) -> int:
+    return int(count_words(tuple(align_words({"": reference}, {"": words}, where="dev").values())).errors.sum())
+
+
+def _write_lists(
+    out: Path, stores: Sequence[FrameStore], scorer: Scorer, decoder: Decoder, tuned: Tuned, options: Options
+) -> float:
+    """Write the best hypotheses of dev and test; returns processor time over the audio's duration."""
+    started = processor_seconds()
+    for name, data, store in zip(("dev", "test"), (options.dev_data, options.test_data), stores, strict=True):
+        reference = {u.id: u.words or () for u in _utterances(data, store)}
+        lists = decoder.lists(
+            scorer.log_likelihoods(store), tuned.acoustic_scale, tuned.insertion_penalty, options.nbest
+        )
+        shown = tqdm(lists, f"n-best {name}", total=len(reference), unit="utt", disable=None, leave=False)
+        unfinished = write_nbest(nbest_path(out, name), shown)
+        if unfinished:
+            log.warning("%d utterances of %s have no hypothesis that reached the graph's end", unfinished, name)
+        if name == "dev":
+            _write_words(out / FOLDER / "dev_ref.txt", reference)
+    return (processor_seconds() - started) / sum(map(_audio_seconds, stores))
+
+
+def _audio_seconds(store: FrameStore) -> float:
+    return float(store.num_frames * store.meta["frame_shift_ms"] / 1000)
 
 
 def _recognise_test(
@@ -134,7 +185,7 @@ def _recognise_test(
     _write_words(out / "ref.txt", reference)
     frames.in_order(reference).write(out / "frames.tsv")
     write_text(out / "utt2spk", "".join(f"{u.id} {u.speaker}\n" for u in utterances))
-    return spent / (store.num_frames * store.meta["frame_shift_ms"] / 1000)
+    return spent / _audio_seconds(store)
 
 
 def _utterances(data: Path, store: FrameStore) -> list[Utterance]:

@@ -23,12 +23,25 @@ COMMANDS: dict[str, str] = {
     "split-data": "split a data directory into parts by speaker or by utterance",
     "perturb-speed": "copy a data directory at other speeds, as if other people spoke",
     "subset-data": "keep some speakers or utterances of a data directory",
+    # language
+    "make-units": "make subword or character units where there is no lexicon",
+    "apply-units": "turn the words of a text or a data directory into units",
+    "train-lm": "estimate an n-gram model: interpolated modified Kneser-Ney, pruned",
+    "lm-report": "perplexity and unknown words of n-gram models on texts",
     # features and states
     "make-lang": "make words, phones and HMM states from a lexicon",
     "make-fbank": "turn a data directory into a frame store of filter banks",
     "flat-start": "train an alignment model from nothing: uniform segmentation, then train and realign",
     "tie-states": "make states depend on the neighbouring phones, and tie those that sound alike",
     "align": "label every frame with its HMM state by forced alignment",
+    # Kaldi, in and out
+    "import-feats": "turn Kaldi's feats.scp into a frame store",
+    "import-kaldi-ali": "turn Kaldi's alignments into labels",
+    "import-kaldi-graph": "turn Kaldi's HCLG.fst into a decoding graph",
+    "import-kaldi-lexicon": "turn Kaldi's lexicon into one of ours",
+    "export-posteriors": "write log-likelihoods or posteriors for Kaldi's decoders",
+    "export-soft-targets": "write soft targets as Kaldi's posteriors",
+    "export-ali": "write labels as Kaldi's alignments",
     # networks
     "train": "train one network on aligned frames",
     "make-soft-targets": "average an ensemble into soft targets",
@@ -49,17 +62,23 @@ COMMANDS: dict[str, str] = {
     # recognition
     "make-graph": "compose states, lexicon and grammar into a decoding graph",
     "decode": "recognise dev and test with one model or an ensemble, tuned on dev",
+    "rescore": "weigh a system's n-best lists anew with a larger language model, tuned on dev",
+    "make-ctm": "say when each recognised word was spoken",
     "score": "score all systems: frame accuracy, WER, intervals, gain kept",
+    "errors": "say who was misrecognised and which words were confused",
+    "calibration": "say how far posteriors can be believed",
     "compare": "test whether two systems differ: matched pairs and paired bootstrap",
     "report": "write one page from the results of one or several protocols",
     "make-bundle": "pack a model with all it needs to recognise speech",
-    "recognize": "recognise audio files with a bundle",
+    "export-onnx": "export a bundle for onnxruntime: recognises without torch, in fp32 or int8",
+    "bundle-report": "compare bundles: word errors, speed, size, and the same heard as a stream",
+    "recognize": "recognise audio files or a live stream with a bundle",
     # how fast, how large
     "plan": "say what training and distillation will need of disk, memory and time, before they run",
     "bench": "measure every part next to the machine's limit and to other programs",
 }
 
-ALWAYS_PRINT = ("score", "score-frames")  # what they print is wanted even when there is nothing to do
+ALWAYS_PRINT = ("score", "score-frames", "errors")  # what they print is wanted even when there is nothing to do
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -85,6 +85,8 @@ def duration(utterance: Utterance, *, allow_commands: bool = False) -> float:
 
 
 def _source(utterance: Utterance, where: str, allow_commands: bool) -> Path | io.BytesIO:
+    if utterance.features:
+        raise DataError(f"{where}: features, not audio; asr-kd import-feats reads them")
     if not utterance.audio.endswith("|"):
         return Path(utterance.audio)
     if not allow_commands:

@@ -1,9 +1,12 @@
 """Kaldi data directories: `wav.scp`, `text`, `utt2spk` and `segments`, loaded and written.
 
+Where there is `feats.scp` and no `wav.scp`, the utterances are features instead of audio.
+
 The format is Kaldi's: https://kaldi-asr.org/doc/data_prep.html
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +15,10 @@ from asr_kd.corpus.id_table import IdTable, Problem, not_in, read_table
 from asr_kd.errors import DataError
 from asr_kd.stage import RUN_FILE, digest, file_sha256, fingerprint, write_text
 
-DATA_FILES = ("wav.scp", "text", "utt2spk", "segments")
+AUDIO_FILE, FEATURES_FILE = "wav.scp", "feats.scp"
+DATA_FILES = (AUDIO_FILE, "text", "utt2spk", "segments")
 TO_THE_END = -1.0
+_WITHIN_ARCHIVE = re.compile(r"(:\d+)?(\[[\d:,]*\])?$")  # <path>:<offset>[<rows>,<columns>]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +27,12 @@ class Utterance:
 
     Attributes:
         audio: the path of an audio file, absolute or relative to the current directory; or a command that
-            writes one to its standard output, ending in ``|``.
+            writes one to its standard output, ending in ``|``; or an entry of ``feats.scp``.
         words: the transcript; None where there is none.
         start: where the utterance begins in the audio, in seconds.
         end: where it ends, in seconds; None is the end of the audio.
         recording: the audio's id in ``wav.scp`` where `segments` are used; else it is the utterance's.
+        features: whether there are features instead of audio.
     """
 
     id: str
@@ -36,6 +42,13 @@ class Utterance:
     start: float = 0.0
     end: float | None = None
     recording: str | None = None
+    features: bool = False
+
+
+def source_file(path: Path) -> Path:
+    """What says where a data directory's speech is: its ``feats.scp`` where that is all there is, or ``wav.scp``."""
+    only_features = (path / FEATURES_FILE).is_file() and not (path / AUDIO_FILE).is_file()
+    return path / (FEATURES_FILE if only_features else AUDIO_FILE)
 
 
 def load_data_dir(path: Path, *, need_text: bool = True, allow_commands: bool = False) -> list[Utterance]:
@@ -67,10 +80,14 @@ def inspect_data_dir(path: Path, *, need_text: bool, allow_commands: bool) -> tu
     if not path.is_dir():
         raise DataError(f"{path}: no such data directory")
     problems: list[Problem] = []
-    wavs = read_table(path / "wav.scp", lambda entry: _wav_fault(entry, allow_commands), problems)
+    features = source_file(path).name == FEATURES_FILE
+    wavs = read_table(source_file(path), lambda entry: _wav_fault(entry, allow_commands), problems)
     speakers = read_table(path / "utt2spk", _speaker_fault, problems)
     texts = read_table(path / "text", lambda words: _text_fault(words, need_text), problems, needed=need_text)
-    segments = read_table(path / "segments", _segment_fault, problems, needed=False)
+    # Features are of utterances, also where these are segments of recordings.
+    segments = IdTable(path, present=False)
+    if not features:
+        segments = read_table(path / "segments", _segment_fault, problems, needed=False)
     sources = segments if segments.present else wavs
     problems += [*not_in(speakers, sources), *not_in(sources, speakers), *not_in(texts, speakers)]
     problems += not_in(speakers, texts) if need_text else ()
@@ -84,23 +101,24 @@ def inspect_data_dir(path: Path, *, need_text: bool, allow_commands: bool) -> tu
                 Utterance(
                     id=key,
                     speaker=speakers.rows[key].value,
-                    audio=_located(wavs.rows[recording].value, path),
+                    audio=_located(wavs.rows[recording].value, path, features),
                     words=words or None,
                     start=start,
                     end=end,
                     recording=recording if segments.present else None,
+                    features=features,
                 )
             )
     return utterances, problems
 
 
 def write_data_dir(path: Path, utterances: Iterable[Utterance], audio_entries: Mapping[str, str] | None = None) -> None:
-    """Write ``wav.scp``, ``utt2spk``, ``spk2utt``, and ``text`` and ``segments`` where they are used, sorted.
+    """Write ``wav.scp`` or ``feats.scp``, ``utt2spk``, ``spk2utt``, and ``text`` and ``segments`` where used, sorted.
 
     Args:
         path: the data directory, made if need be.
         utterances: in any order.
-        audio_entries: what to write in ``wav.scp`` for an utterance's ``audio``; by default the same.
+        audio_entries: what to write in ``wav.scp`` or ``feats.scp`` for an utterance's ``audio``; by default the same.
 
     Raises:
         DataError: no utterances, an id twice, white space in an id, or one recording with two audio files.
@@ -109,7 +127,8 @@ def write_data_dir(path: Path, utterances: Iterable[Utterance], audio_entries: M
     if not ordered:
         raise DataError(f"{path}: no utterances to write")
     segmented = any(u.recording is not None or u.start > 0 or u.end is not None for u in ordered)
-    files: dict[str, dict[str, str]] = {name: {} for name in DATA_FILES}
+    files: dict[str, dict[str, str]] = {name: {} for name in (*DATA_FILES, FEATURES_FILE)}
+    source = FEATURES_FILE if ordered[0].features else AUDIO_FILE
     members: dict[str, list[str]] = {}
     for u in ordered:
         recording, entry = u.recording or u.id, (audio_entries or {}).get(u.audio, u.audio)
@@ -118,8 +137,8 @@ def write_data_dir(path: Path, utterances: Iterable[Utterance], audio_entries: M
                 raise DataError(f"{path}: '{name}' cannot be an id: it must not be empty nor hold white space")
         if u.id in files["utt2spk"]:
             raise DataError(f"{path}: utterance '{u.id}' twice")
-        if files["wav.scp"].setdefault(recording, entry) != entry:
-            other = files["wav.scp"][recording]
+        if files[source].setdefault(recording, entry) != entry:
+            other = files[source][recording]
             raise DataError(f"{path}: recording '{recording}' has two audio files, {other} and {entry}")
         files["utt2spk"][u.id] = u.speaker
         members.setdefault(u.speaker, []).append(u.id)
@@ -142,16 +161,17 @@ def absolute_audio(utterances: Iterable[Utterance]) -> dict[str, str]:
 
 
 def data_fingerprint(path: Path) -> str:
-    """16 hex digits that change with the contents of ``wav.scp``, ``text``, ``utt2spk`` or ``segments``.
+    """16 hex digits that change with ``wav.scp`` (or ``feats.scp``), ``text``, ``utt2spk`` or ``segments``.
 
     Where a command made the data directory, with its audio, in a folder of several, the audio counts too.
 
     Raises:
-        DataError: there is no ``wav.scp`` in ``path``.
+        DataError: there is neither.
     """
-    if not (path / "wav.scp").is_file():
-        raise DataError(f"{path / 'wav.scp'}: missing file; expected a Kaldi data directory")
-    content = {name: file_sha256(path / name) for name in DATA_FILES if (path / name).is_file()}
+    source = source_file(path)
+    if not source.is_file():
+        raise DataError(f"{source}: missing file; expected a Kaldi data directory")
+    content = {name: file_sha256(path / name) for name in {*DATA_FILES, source.name} if (path / name).is_file()}
     if (path.parent / RUN_FILE).is_file():
         content[RUN_FILE] = fingerprint(path.parent)
     return digest(content)
@@ -200,7 +220,8 @@ def _recording_problems(segments: IdTable, wavs: IdTable) -> Iterator[Problem]:
             yield Problem(where=wavs.where(recording), what=what, dropped=recording)
 
 
-def _located(entry: str, folder: Path) -> str:
-    if entry.endswith("|") or Path(entry).is_absolute() or Path(entry).exists():
+def _located(entry: str, folder: Path, features: bool) -> str:
+    path = Path(_WITHIN_ARCHIVE.sub("", entry) if features else entry)
+    if entry.endswith("|") or path.is_absolute() or path.exists():
         return entry
     return str(folder / entry)

@@ -6,7 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from asr_kd.corpus.audio import Channel, read_audio
-from asr_kd.corpus.data_dir import Utterance, absolute_audio, inspect_data_dir, write_data_dir
+from asr_kd.corpus.data_dir import Utterance, absolute_audio, inspect_data_dir, source_file, write_data_dir
 from asr_kd.corpus.id_table import IdTable, Problem, read_table
 from asr_kd.errors import DataError
 
@@ -97,15 +97,15 @@ def _audio_problems(
 def _missing_audio(path: Path, utterances: list[Utterance]) -> Iterator[Problem]:
     where = _audio_lines(path)
     for utterance in utterances:
-        if not utterance.audio.endswith("|") and not Path(utterance.audio).is_file():
+        if not (utterance.audio.endswith("|") or utterance.features) and not Path(utterance.audio).is_file():
             what = f"utterance '{utterance.id}': {utterance.audio}: no such audio file"
             yield Problem(where=where[utterance.id], what=what, dropped=utterance.id)
 
 
 def _audio_lines(path: Path) -> dict[str, str]:
     """The ``file:line`` that says where each utterance's audio is."""
-    name = "segments" if (path / "segments").is_file() else "wav.scp"
-    table = _table(path / name)
+    segments = path / "segments"
+    table = _table(segments if segments.is_file() else source_file(path))
     return {key: table.where(key) for key in table.rows}
 
 

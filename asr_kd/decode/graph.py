@@ -1,8 +1,9 @@
 """The decoding graph HCLG: its composition, and its directory."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from asr_kd.hmm.graph_pieces import (
 from asr_kd.hmm.states import StateInventory
 from asr_kd.lang.lexicon import Lexicon
 from asr_kd.lang.symbols import SymbolTable, load_symbols, phone_symbols, save_symbols, word_symbols
+from asr_kd.lang.units import is_piece_vocabulary, to_words
 from asr_kd.stage import write_json
 
 GRAPH_FILE = "HCLG.fst"
@@ -104,6 +106,15 @@ class DecodingGraph:
         if problem := _problem(arrays, num_pdfs, len(words)):
             raise DecodeError(f"{path}: {problem}; make it anew with asr-kd make-graph")
         return DecodingGraph(read_const_fst(path), arrays, words, num_pdfs, states)
+
+    def words_of(self, labels: Sequence[int]) -> tuple[str, ...]:
+        """The words of output labels, joined where these are pieces of words."""
+        found = tuple(self.words[label] for label in labels)
+        return to_words(found) if self._in_pieces else found
+
+    @cached_property
+    def _in_pieces(self) -> bool:
+        return is_piece_vocabulary(self.words.symbols)
 
     def penalised(self, insertion_penalty: float) -> Any:
         """The transducer with a cost added to every arc that puts out a word; positive means fewer words."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from asr_kd.decode.graph import DecodingGraph
+from asr_kd.decode.nbest import NBest, nbest_lists
 from asr_kd.decode.search import Hypothesis, search
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.posteriors import utterance_log_posteriors
@@ -29,6 +30,19 @@ class SearchOptions:
 
     beam: float = option("paths that cost this much more than the best one are dropped", default=13.0)
     max_active: int = option("states of the graph kept after a frame", default=7000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NBestOptions:
+    """Lists of the best hypotheses, for `asr-kd rescore`."""
+
+    num_best: int = option("best hypotheses of each utterance to keep, of dev and test; 0 keeps none", default=0)
+    lattice_beam: float = option("hypotheses that cost this much more than the best one are not listed", default=6.0)
+    nbest_beam: float = option("beam of the search for them; 0: as --beam", default=0.0)
+
+    def __post_init__(self) -> None:
+        if self.num_best < 0 or self.lattice_beam <= 0 or self.nbest_beam < 0:
+            raise ValueError("--num-best and --nbest-beam must be 0 or more, --lattice-beam above 0")
 
 
 @dataclass
@@ -99,6 +113,26 @@ class Decoder:
             insertion_penalty=insertion_penalty,
             beam=self.options.beam,
             max_active=self.options.max_active,
+            nj=self.nj,
+        )
+
+    def lists(
+        self,
+        scores: Iterator[tuple[str, np.ndarray]],
+        acoustic_scale: float,
+        insertion_penalty: float,
+        options: NBestOptions,
+    ) -> Iterator[NBest]:
+        """The best hypotheses of a stream of utterances."""
+        return nbest_lists(
+            self.graph,
+            scores,
+            num_best=options.num_best,
+            acoustic_scale=acoustic_scale,
+            insertion_penalty=insertion_penalty,
+            beam=options.nbest_beam or self.options.beam,
+            max_active=self.options.max_active,
+            lattice_beam=options.lattice_beam,
             nj=self.nj,
         )
 

@@ -14,6 +14,7 @@ from asr_kd.hmm.best_path import best_path, check_scores
 from asr_kd.hmm.forked_map import forked_map
 
 _WIDER = 2
+_SHORT_FRAMES = 1000
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def search(
         beam: paths that cost this much more than the best one are dropped.
         max_active: at most so many states stay alive after a frame.
         nj: worker processes; they share the graph.
-        timeout_s: seconds of processor time for one utterance.
+        timeout_s: seconds of processor time for an utterance of up to 10 s; a longer one gets more in proportion.
 
     Raises:
         DecodeError: a beam or ``max_active`` that leaves nothing to search; with the utterance's id: scores that
@@ -74,8 +75,13 @@ def search(
         max_active=max_active,
     )
     named = ((item[0], item) for item in items)
-    for utt, (labels, reached_final, cost) in forked_map(work, named, nj=nj, timeout_s=timeout_s):
-        yield Hypothesis(utt, tuple(graph.words[label] for label in labels), reached_final, cost)
+    for utt, (labels, reached_final, cost) in forked_map(work, named, nj=nj, timeout_s=partial(time_limit, timeout_s)):
+        yield Hypothesis(utt, graph.words_of(labels), reached_final, cost)
+
+
+def time_limit(timeout_s: float, item: tuple[str, np.ndarray]) -> float:
+    """Seconds of processor time for an utterance: in proportion to its frames where it is longer than 10 s."""
+    return timeout_s * max(1.0, len(item[1]) / _SHORT_FRAMES)
 
 
 def _recognise(

@@ -1,12 +1,18 @@
 """Acoustic scale and insertion penalty, chosen on a dev set."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from asr_kd.errors import UsageError
 from asr_kd.options import option
 
 PATIENCE = 2
+
+_FEWEST = 15
+_SURE = 3.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +26,15 @@ class TuneOptions:
         "costs of a word to try on dev; higher means fewer words",
         default=(-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0, 8.0),
     )
+    tune_utterances: int = option("dev utterances to try them on, drawn at random; 0: all", default=0)
 
     def __post_init__(self) -> None:
         if not self.acoustic_scales or not self.insertion_penalties:
             raise UsageError("--acoustic-scales and --insertion-penalties need at least one value each")
         if min(self.acoustic_scales) <= 0:
             raise UsageError("--acoustic-scales must be above 0")
+        if self.tune_utterances < 0:
+            raise UsageError("--tune-utterances must be 0 or more")
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,8 @@ def tune(error: Callable[[float, float], float], options: TuneOptions) -> Tuned:
 
     no_penalty = min(range(len(penalties)), key=lambda index: abs(penalties[index]))
     middle = len(scales) // 2
+    for index in sorted(range(len(scales)), key=lambda index: abs(index - middle)):
+        at((index, no_penalty))  # from the middle, so that `Race` meets good points first
     # Of equals the one nearest the grid's middle: the edge of a plateau is the worst place on it.
     here = min(((index, no_penalty) for index in range(len(scales))), key=lambda p: (at(p), abs(p[0] - middle)))
     before = None
@@ -82,3 +93,51 @@ def _descend(
         if found != here:
             return line[found]
     return line[here]
+
+
+class Race:
+    """The error rate of one point after another on the same utterances; a hopeless point is not heard to its end.
+
+    Where a point has made more errors than the best one so far, by several standard errors of the paired difference,
+    the rest of the utterances would not change the choice. Its error is then the best one's and the difference so far
+    (Maron & Moore 1994, "Hoeffding races", with a normal bound). The utterances must come in random order.
+
+    Args:
+        num_words: reference words of each utterance. One that is never heard counts as deleted.
+
+    Attributes:
+        points: how many were tried.
+        heard: utterances heard, of all points together.
+    """
+
+    def __init__(self, num_words: Mapping[str, int]) -> None:
+        self._num_words = num_words
+        self._total = sum(num_words.values())
+        self._best: dict[str, int] = {}
+        self._fewest = math.inf
+        self.points = self.heard = 0
+
+    def error(self, errors: Iterable[tuple[str, int]]) -> float:
+        """The error rate of a point.
+
+        Args:
+            errors: utterances with their word errors; what follows a hopeless beginning is not asked for.
+        """
+        self.points += 1
+        found: dict[str, int] = {}
+        more: list[int] = []
+        for utterance, count in errors:
+            self.heard += 1
+            found[utterance] = count
+            more.append(count - self._best.get(utterance, 0))
+            if self._best and len(more) >= _FEWEST and _surely_above_0(more):
+                words = sum(self._num_words[utterance] for utterance in found)
+                return (self._fewest + sum(more) / words * self._total) / self._total
+        total = sum(found.get(utterance, words) for utterance, words in self._num_words.items())
+        if total < self._fewest:
+            self._best, self._fewest = found, total
+        return total / self._total
+
+
+def _surely_above_0(differences: Sequence[int]) -> bool:
+    return float(np.mean(differences)) > _SURE * float(np.std(differences)) / math.sqrt(len(differences))

@@ -18,7 +18,11 @@ R = TypeVar("R")
 
 
 def forked_map(
-    function: Callable[[T], R], items: Iterable[tuple[str, T]], *, nj: int, timeout_s: float = 600.0
+    function: Callable[[T], R],
+    items: Iterable[tuple[str, T]],
+    *,
+    nj: int,
+    timeout_s: float | Callable[[T], float] = 600.0,
 ) -> Iterator[tuple[str, R]]:
     """Apply a function to named values in worker processes; results come in the order of the values.
 
@@ -28,8 +32,8 @@ def forked_map(
         function: called in a forked process.
         items: names, for messages, and values; values and results are sent through pipes.
         nj: worker processes.
-        timeout_s: seconds of processor time after which one call is stopped. Processor time, so that a busy
-            or suspended machine stops nothing.
+        timeout_s: seconds of processor time after which one call is stopped, or a function of the value that
+            gives them. Processor time, so that a busy or suspended machine stops nothing.
 
     Raises:
         DecodeError: a call hung or its process died; the message has the value's name.
@@ -64,21 +68,29 @@ def forked_map(
 class _Worker:
     """A forked process and the one value it works on."""
 
-    def __init__(self, context: Any, function: Callable[[Any], Any], timeout_s: float, others: Sequence["_Worker"]):
+    def __init__(
+        self,
+        context: Any,
+        function: Callable[[Any], Any],
+        timeout_s: float | Callable[[Any], float],
+        others: Sequence["_Worker"],
+    ):
         self.connection, theirs = context.Pipe()
         ours = [self.connection, *(other.connection for other in others)]
-        self.process = context.Process(target=_work, args=(function, timeout_s, theirs, ours), daemon=True)
+        self.process = context.Process(target=_work, args=(function, theirs, ours), daemon=True)
         self.process.start()
         theirs.close()
-        self.timeout_s = timeout_s
+        self._timeout_s = timeout_s
+        self.timeout_s = 0.0
         self.number: int | None = None
         self.name = ""
 
     def send(self, number: int, name: str, value: Any) -> None:
         """Hand over a value. The worker is idle and reading, so this cannot block for long."""
         self.number, self.name = number, name
+        self.timeout_s = self._timeout_s(value) if callable(self._timeout_s) else self._timeout_s
         try:
-            self.connection.send(value)
+            self.connection.send((self.timeout_s, value))
         except BrokenPipeError as error:
             raise self._death() from error
 
@@ -120,9 +132,7 @@ def _collect(workers: Sequence[_Worker], done: dict[int, tuple[str, Any]]) -> _W
     return worker
 
 
-def _work(
-    function: Callable[[Any], Any], timeout_s: float, connection: Connection, not_ours: Sequence[Connection]
-) -> None:
+def _work(function: Callable[[Any], Any], connection: Connection, not_ours: Sequence[Connection]) -> None:
     """What a worker does until its pipe closes, which it also does when the parent is killed."""
     for other in not_ours:
         other.close()
@@ -132,7 +142,7 @@ def _work(
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     while True:
         try:
-            value = connection.recv()
+            timeout_s, value = connection.recv()
         except EOFError:
             return
         signal.setitimer(signal.ITIMER_PROF, timeout_s)

@@ -2,11 +2,12 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_kd.decode.tune import PATIENCE, TuneOptions, tune
+from asr_kd.decode.tune import PATIENCE, Race, TuneOptions, tune
 from asr_kd.errors import UsageError
 
 grids = st.builds(
@@ -93,3 +94,36 @@ def test_a_single_point_is_taken_as_it_is() -> None:
 def test_impossible_grids_are_wrong_usage(wrong: dict[str, tuple[float, ...]], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         TuneOptions(**wrong)
+
+
+def race_errors(rates: dict[float, float], num: int, seed: int) -> dict[float, list[int]]:
+    """Errors of some points in utterances of ten words, alike where the utterance is hard."""
+    rng = np.random.default_rng(seed)
+    hard = rng.beta(1, 2, num)
+    return {point: rng.binomial(10, np.clip(hard * rate / 0.33, 0, 1)).tolist() for point, rate in rates.items()}
+
+
+@given(seed=st.integers(0, 9999), rates=st.lists(st.floats(0.05, 0.6), min_size=2, max_size=6, unique=True))
+@settings(max_examples=60, deadline=None)
+def test_a_race_hears_less_and_its_winner_is_as_good_as_that_of_all_utterances(seed: int, rates: list[float]) -> None:
+    num = 300
+    errors = race_errors({float(n): rate for n, rate in enumerate(rates)}, num, seed)
+    race = Race({f"u{n}": 10 for n in range(num)})
+    found = {point: race.error((f"u{n}", e) for n, e in enumerate(own)) for point, own in errors.items()}
+    whole = {point: sum(own) / (10 * num) for point, own in errors.items()}
+    winner = min(found, key=lambda point: found[point])
+    assert found[winner] == whole[winner]  # the winner was heard to the end
+    assert whole[winner] <= min(whole.values()) + 0.01
+    assert race.points == len(rates)
+    assert race.heard <= num * len(rates)
+
+
+def test_a_hopeless_point_is_not_heard_to_the_end() -> None:
+    race = Race({f"u{n}": 10 for n in range(500)})
+    assert race.error((f"u{n}", n % 3) for n in range(500)) == pytest.approx(0.1, abs=0.001)
+    assert race.error((f"u{n}", 2 + n % 4) for n in range(500)) > 0.2
+    assert race.heard < 600
+
+
+def test_utterances_that_are_never_heard_count_as_deleted() -> None:
+    assert Race({"u1": 3, "u2": 5}).error([("u1", 1)]) == (1 + 5) / 8

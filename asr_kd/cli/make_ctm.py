@@ -1,0 +1,72 @@
+"""Write when each recognised word was spoken, as a CTM file for sclite and subtitles.
+
+Aligns the words of DECODED/hyp.txt, from decode or rescore, with the frames they were recognised in. Where DECODED has
+confidences (rescore writes them), the CTM has them too.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from asr_kd.decode.word_times import word_spans
+from asr_kd.errors import MismatchError
+from asr_kd.frames.store import FrameStore
+from asr_kd.hmm.align_store import AlignOptions, Language, align_store
+from asr_kd.hmm.posteriors import load_models
+from asr_kd.nets.device import DeviceOptions, prepare
+from asr_kd.options import group, option
+from asr_kd.score.ctm import CONFIDENCE_FILE, CTM_FILE, ctm_line, read_confidences
+from asr_kd.score.decoded import read_text
+from asr_kd.stage import Stage, fingerprint, write_text
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    decoded: Path = option("decode directory, from asr-kd decode or rescore", positional=True)
+    lang: Path = option("lexicon and states of the model", positional=True)
+    frames: Path = option("frame store of the test set", positional=True)
+    model: Path = option("model to align with: that which recognised, or another of the same states", positional=True)
+    out: Path = option("directory to make", positional=True)
+    align: AlignOptions = group(AlignOptions)
+    device: DeviceOptions = group(DeviceOptions)
+    nj: int = option("processes that align", default=1, affects_result=False)
+
+
+def run(options: Options) -> None:
+    inputs = {name: fingerprint(getattr(options, name)) for name in ("decoded", "lang", "frames", "model")}
+    stage = Stage(options.out, command="make-ctm", options=options, inputs=inputs)
+    if stage.finished():
+        return
+    language = Language.load(options.lang)
+    device = prepare(options.device)
+    store = FrameStore(options.frames)
+    model = load_models([options.model], store, device, options.device.dtype)[options.model]
+    if model.card.states_fingerprint != language.states.fingerprint:
+        raise MismatchError(
+            f"{options.model} predicts the states {model.card.states_fingerprint}, {options.lang} has the states "
+            f"{language.states.fingerprint}: use the lang directory the model was trained on"
+        )
+    words = {utterance: tuple(spoken) for utterance, spoken in read_text(options.decoded / "hyp.txt").items() if spoken}
+    confidences = options.decoded / CONFIDENCE_FILE
+    sure = read_confidences(confidences) if confidences.exists() else {}
+    with stage.writing() as partial:
+        pdfs, _ = align_store(model, store, words, language, options.align, device=device, nj=options.nj)
+        lines, shift_s = [], store.meta["frame_shift_ms"] / 1000
+        for utterance, frames in tqdm(store.index.slices(), "word times", unit="utt", disable=None, leave=False):
+            if utterance not in words:
+                continue
+            own = pdfs[frames]
+            spoken = language.lexicon.spoken(words[utterance])
+            spans = word_spans(spoken, own, language.lexicon, language.states) if (own >= 0).all() else None
+            if spans is None:
+                log.warning("%s: its words do not fit in its frames, left out", utterance)
+                continue
+            for place, (word, span) in enumerate(zip(words[utterance], spans, strict=True)):
+                times = span.first * shift_s, span.length * shift_s
+                lines.append(ctm_line(utterance, *times, word, sure[utterance][place] if utterance in sure else None))
+        write_text(partial / CTM_FILE, "".join(lines))
+    log.info("%s: %d words", options.out / CTM_FILE, len(lines))

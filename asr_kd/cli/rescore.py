@@ -1,0 +1,116 @@
+"""Rescore the n-best lists of a decode with a larger language model, its weight tuned on dev.
+
+DECODED was made by `decode --num-best N`. OUT is a decode directory too: score, compare and report take it as a system.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asr_kd.decode.confidence import word_confidences
+from asr_kd.decode.nbest import Sentence
+from asr_kd.decode.nbest_file import FOLDER, nbest_path, read_nbest
+from asr_kd.decode.rescoring import Candidates, RescoreOptions, Weights
+from asr_kd.errors import DataError
+from asr_kd.lang.arpa import BackoffModel
+from asr_kd.options import group, option
+from asr_kd.score.ctm import CONFIDENCE_FILE, write_confidences
+from asr_kd.score.decoded import SYSTEM_FILE, read_info, read_text
+from asr_kd.score.edit_distance import edit_distances, oracle_error_rate
+from asr_kd.score.wer import align_words, count_words
+from asr_kd.stage import Stage, file_sha256, fingerprint, write_json, write_text
+
+log = logging.getLogger(__name__)
+
+_COPIED = ("ref.txt", "frames.tsv", "utt2spk")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    decoded: Path = option("decode directory with n-best lists", positional=True)
+    lm: Path = option("language model to rescore with: ARPA, gzipped or not", positional=True)
+    out: Path = option("decode directory to make", positional=True)
+    old_lm: Path | None = option(
+        "the ARPA file of the decoding graph, whose probabilities are taken out; none for a loop of words",
+        default=None,
+        affects_result=False,
+    )
+    name: str = option("the system's name in the report; empty: as decoded, with +3-gram or what it is", default="")
+    tuning: RescoreOptions = group(RescoreOptions)
+
+
+def run(options: Options) -> None:
+    inputs = {"decoded": fingerprint(options.decoded), "language model": file_sha256(options.lm)[:16]}
+    if options.old_lm is not None:
+        inputs["old language model"] = file_sha256(options.old_lm)[:16]
+    stage = Stage(options.out, command="rescore", options=options, inputs=inputs)
+    if stage.finished():
+        return
+    system = _system(options.decoded)
+    dev, test = (read_nbest(nbest_path(options.decoded, name)) for name in ("dev", "test"))
+    dev_reference = read_text(options.decoded / FOLDER / "dev_ref.txt")
+    test_reference = read_text(options.decoded / "ref.txt")
+    new = BackoffModel.load(options.lm)
+    old = None if options.old_lm is None else BackoffModel.load(options.old_lm)
+    with stage.writing() as partial:
+        errors = _errors(dev_reference, dev)
+        candidates = Candidates(dev, new, old)
+        flat = np.concatenate([errors[utterance] for utterance in candidates.utterances])
+        weights = candidates.tune(flat, float(system["acoustic_scale"]), options.tuning)
+        dev_wer = _wer(dev_reference, _words(dev_reference, candidates, weights))
+        oracles = {
+            "dev_oracle_wer": oracle_error_rate(dev_reference, errors),
+            "oracle_wer": oracle_error_rate(test_reference, _errors(test_reference, test)),
+        }
+        candidates = Candidates(test, new, old)
+        words = _words(test_reference, candidates, weights)
+        write_text(partial / "hyp.txt", "".join(f"{' '.join((u, *spoken))}\n" for u, spoken in words.items()))
+        lists = candidates.lists(weights)
+        write_confidences(
+            partial / CONFIDENCE_FILE,
+            {u: word_confidences(spoken, *lists[u]) if u in lists else [] for u, spoken in words.items()},
+        )
+        for name in _COPIED:
+            shutil.copyfile(options.decoded / name, partial / name)
+        described = {"name": options.name or f"{system['name']}+{new.order}-gram", "dev_wer": dev_wer}
+        described |= {"rtf": system.get("nbest_rtf")}
+        write_json(partial / SYSTEM_FILE, system | asdict(weights) | described | oracles)
+    _report(dev_wer, system, weights, oracles)
+
+
+def _system(decoded: Path) -> dict[str, Any]:
+    """The decode's ``system.json``, which must say at what acoustic scale its lists were made."""
+    if read_info(decoded / SYSTEM_FILE).acoustic_scale is None:
+        raise DataError(f"{decoded / SYSTEM_FILE}: no acoustic_scale in it; expected the output of asr-kd decode")
+    return dict(json.loads((decoded / SYSTEM_FILE).read_text(encoding="utf-8")))
+
+
+def _errors(reference: Mapping[str, Sequence[str]], lists: Mapping[str, Sequence[Sentence]]) -> dict[str, np.ndarray]:
+    return {u: edit_distances(reference[u], [s.words for s in sentences]) for u, sentences in lists.items()}
+
+
+def _words(
+    reference: Mapping[str, Sequence[str]], candidates: Candidates, weights: Weights
+) -> dict[str, tuple[str, ...]]:
+    """The words chosen for each utterance; none where there was no hypothesis."""
+    chosen = zip(candidates.utterances, candidates.chosen(weights).tolist(), strict=True)
+    return dict.fromkeys(reference, ()) | {utterance: candidates.words[place] for utterance, place in chosen}
+
+
+def _wer(reference: Mapping[str, Sequence[str]], words: Mapping[str, Sequence[str]]) -> float:
+    return count_words(tuple(align_words(reference, words, where="dev").values())).wer
+
+
+def _report(dev_wer: float, system: Mapping[str, Any], weights: Weights, oracles: Mapping[str, float]) -> None:
+    log.info(
+        "dev WER %.2f %% (was %.2f %%, oracle %.2f %%) at acoustic scale %g, LM scale %g, %g of the new model, "
+        "insertion penalty %g",
+        *(100 * dev_wer, 100 * system["dev_wer"], 100 * oracles["dev_oracle_wer"]),
+        *(weights.acoustic_scale, weights.lm_scale, weights.new_share, weights.insertion_penalty),
+    )

@@ -1,0 +1,94 @@
+# Your own Kaldi data directories. docs/adding.md says more.
+#   --train DIR       transcribed speech
+#   --dev DIR, --test DIR   a tenth of train each where they are not given
+#   --extra DIR       speech without transcripts for the students; without it they hear train at two more speeds
+#   --lexicon FILE    pronunciations (--oov-word WORD: its entry for words that it lacks); without a lexicon,
+#   --units sentencepiece|char, --vocab-size V   words are spelled and recognised in pieces
+#   --lm-text FILE    text for n-grams, beside train's transcripts; or --arpa FILE, n-grams (of pieces, with --units)
+#   --sample-rate HZ, --allow-commands   of the audio, and for entries of wav.scp that end in '|'
+# shellcheck shell=bash disable=SC2034  # variables are read by run.sh
+
+member_seeds="1 2 3 4 5"
+student_seeds="11"                     # not the members': a student must not start from a teacher's initial weights
+students="distilled distilled_small"   # conf/<name>.conf each; the first one is bundled
+train_sets="train perturbed"           # perturbed: train at other speeds
+transfer="train perturbed extra"       # data sets the students learn from
+untranscribed="extra"
+default_protocol=""
+protocol=""
+folds=""
+lexicon=""
+train=""
+dev=""
+test=""
+extra=""
+units=""
+vocab_size=500
+oov_word=""
+sample_rate=16000
+allow_commands=false
+recipe_options=(member_seeds student_seeds train dev test extra lexicon oov_word units vocab_size lm_text arpa sample_rate allow_commands)
+
+use_protocol() {
+  local name
+  [[ -n $train ]] || refuse "--train DIR is missing: a Kaldi data directory (docs/adding.md)"
+  # What the caller names is meant from where the caller stands.
+  for name in train dev test extra lexicon lm_text arpa; do
+    [[ -z ${!name} || ${!name} == /* ]] || printf -v "$name" '%s' "${caller:?}/${!name}"
+    [[ -z ${!name} || -e ${!name} ]] || refuse "--${name//_/-}: no such file or directory: ${!name}"
+  done
+  [[ -z $lm_text || -z $arpa ]] || refuse "--lm-text and --arpa: n-grams come from one of them"
+  [[ -n $units ]] || { [[ -n $lexicon ]] && units=phones || units=sentencepiece; }
+  case $units in
+    phones) [[ -n $lexicon ]] || refuse "--units phones needs --lexicon FILE" ;;
+    sentencepiece | char) [[ -z $lexicon ]] || refuse "--units $units takes no --lexicon: words are spelled" ;;
+    *) refuse "--units must be phones, sentencepiece or char, not '$units'" ;;
+  esac
+  # Features without audio cannot be had at other speeds, nor can a bundle hear through them.
+  if of_features "$train"; then
+    train_sets=train
+    untranscribed=${extra:+extra}
+    transfer="train $untranscribed"
+    ((stop_stage < 12)) || stop_stage=11
+  fi
+  # In a fold, run.sh has variables of its own by some of these names.
+  declare -gA given=([train]=$train [dev]=$dev [test]=$test [extra]=$extra)
+}
+
+prepare_data() {
+  local options=(--sample-rate "$sample_rate" --nj "${nj:?}")
+  [[ $allow_commands == false ]] || options+=(--allow-commands)
+  recipes/custom/local/prepare_data.sh "$1" "${given[train]}" "${given[dev]}" "${given[test]}" "${given[extra]}" \
+    "${options[@]}"
+}
+
+prepare_language() {
+  local data=$1 exp=$2 conf=${conf:?}
+  if [[ $units != phones ]]; then
+    prepare_units "$data" "$exp"
+    return
+  fi
+  asr-kd make-lang --config "$conf/lang.conf" --oov-word "$oov_word" \
+    "$data/train" "$data/dev" "$data/test" "$lexicon" "$exp/lang"
+  [[ -z ${arpa:-} ]] || return 0
+  asr-kd train-lm --config "$conf/lm.conf" --vocabulary "$lexicon" -- ${lm_text:+"$lm_text"} "$data/train" "$exp/lm"
+}
+
+make_frames() {
+  local data=$1 out=$2 conf=${conf:?} options=(--sample-rate "$sample_rate" --nj "${nj:?}")
+  if of_features "$data"; then
+    asr-kd import-feats --config "$conf/feats.conf" "$data" "$out"
+    return
+  fi
+  [[ $allow_commands == false ]] || options+=(--allow-commands)
+  asr-kd make-fbank --config "$conf/fbank.conf" "${options[@]}" "${@:3}" "$data" "$out"
+}
+
+of_features() {
+  [[ -f $1/feats.scp && ! -f $1/wav.scp ]]
+}
+
+refuse() {
+  echo "error: $1" >&2
+  exit 2
+}
