@@ -128,7 +128,8 @@ declare -F prepare_language >/dev/null || prepare_language() {
 run_fold() {
   local data=$1 exp=$2 fold=$3
   local labels=() dev=(--dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev")
-  local lang=$exp/lang aligner=$exp/mono grammar=() members=() train_frames=() frames=() soft=() prior tying=() seed set kind
+  local lang=$exp/lang aligner=$exp/mono grammar=() members=() train_frames=() frames=() soft=() prior tying=()
+  local decoded=() large="" seed set kind dir
   if [[ -f $conf/tying.conf ]]; then
     lang=$exp/tied
     aligner=$exp/tied_model
@@ -136,8 +137,12 @@ run_fold() {
   if [[ -n $arpa || -f $conf/lm.conf ]]; then
     grammar=(--grammar arpa --arpa "${arpa:-$exp/lm/lm.arpa.gz}")
   fi
+  if [[ -n $arpa_large || -f $conf/lm_large.conf ]]; then
+    large=${arpa_large:-$exp/lm_large/lm.arpa.gz}
+  fi
   if [[ $units != phones ]]; then
     grammar=(--grammar arpa --arpa "${arpa:-$exp/lm/lm.arpa.gz}" --lexicon "$exp/units/pieces.txt")
+    large=""
   fi
   for set in "${labelled_sets[@]}"; do
     train_frames+=("$exp/frames/$set")
@@ -229,6 +234,13 @@ run_fold() {
       done
     done
     finish_jobs
+    if [[ -n $large ]]; then
+      for dir in "${decoded[@]}"; do
+        job "$exp/log/rescore-$dir.log" asr-kd rescore --old-lm "${arpa:-$exp/lm/lm.arpa.gz}" -- \
+          "$exp/decode/$dir" "$large" "$exp/decode/$dir-rescored"
+      done
+      finish_jobs
+    fi
   fi
   if at_stage 12 "a bundle of the first ${student_kinds[0]} student"; then
     kind=${student_kinds[0]}-${seeds_of_students[0]}
@@ -249,6 +261,7 @@ make_experiment() {
 decode() {
   local dir=$1 system=$2 trained_with=$3
   shift 3
+  decoded+=("$dir")
   job "$exp/log/decode-$dir.log" asr-kd decode --config "$conf/decode.conf" --device "$device" \
     --name "$system" --conf "$conf/$trained_with" \
     --dev-data "$data/dev" --dev-frames "$exp/frames/dev" \
