@@ -108,11 +108,12 @@ class Candidates:
         for share in shares:
             lm_K = self._lm_cost(share)
             for factor, lm_scale in itertools.product(options.acoustic_factors, options.lm_scales):
-                cost_K = self._base(factor * acoustic_scale) + lm_scale * lm_K
+                scale = float(f"{factor * acoustic_scale:.6g}")
+                cost_K = self._base(scale) + lm_scale * lm_K
                 for penalty in options.penalties:
                     errors = int(errors_K[self._cheapest(cost_K, penalty)].sum())
                     weights = Weights(
-                        acoustic_scale=factor * acoustic_scale,
+                        acoustic_scale=scale,
                         lm_scale=lm_scale,
                         new_share=share,
                         insertion_penalty=penalty,

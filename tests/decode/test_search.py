@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from asr_kd.decode import search as search_module
 from asr_kd.decode.graph import DecodingGraph, build_graph, save_graph
-from asr_kd.decode.search import Hypothesis, search
+from asr_kd.decode.search import Hypothesis, search, time_limit
 from asr_kd.errors import DecodeError
 from asr_kd.hmm.fst_arrays import to_arrays
 from asr_kd.hmm.states import StateInventory, monophone_states
@@ -272,6 +272,10 @@ def test_a_graph_that_hangs_the_decoder_is_stopped_and_named(graph: DecodingGrap
     hanging = replace(graph, fst=loop, arrays=to_arrays(loop))
     with pytest.raises(DecodeError, match="utterance 'stuck': took more than"):
         list(search(hanging, [("stuck", spoken("A"))], acoustic_scale=1.0, timeout_s=0.1))
+
+
+def test_an_utterance_of_half_a_minute_has_three_times_as_long(graph: DecodingGraph) -> None:
+    assert [time_limit(60.0, ("u", np.zeros((frames, 1)))) for frames in (0, 1000, 3000)] == [60.0, 60.0, 180.0]
 
 
 def test_a_graph_read_back_from_disk_recognises_the_same(tmp_path: Path, graph: DecodingGraph) -> None:

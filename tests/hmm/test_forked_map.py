@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import kaldifst
@@ -55,6 +56,19 @@ def test_a_search_that_hangs_with_the_lock_held_is_stopped_and_named() -> None:
     results = forked_map(work, numbered(4), nj=1, timeout_s=0.1)
     assert next(results) == ("u0", True)
     assert next(results) == ("u1", True)
+    with pytest.raises(DecodeError, match=r"utterance 'u2': took more than 0\.1 s"):
+        next(results)
+
+
+def test_the_limit_may_depend_on_the_value() -> None:
+    def spin(number: int) -> int:
+        started = time.process_time()
+        while number == 2 or time.process_time() < started + 0.15:
+            pass
+        return number
+
+    results = forked_map(spin, numbered(3), nj=1, timeout_s=lambda number: 100.0 if number < 2 else 0.1)
+    assert [next(results)[0] for _ in range(2)] == ["u0", "u1"]
     with pytest.raises(DecodeError, match=r"utterance 'u2': took more than 0\.1 s"):
         next(results)
 
