@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
+from brute_force import QUANTISED, chain_cost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,6 @@ from asr_kd.lang.symbols import word_symbols
 
 PHONES = ("SIL", "x", "y", "z")
 SILENCE_PROBABILITY = 0.3
-QUANTISED = 0.005  # minimisation rounds costs to 1/1024
 
 pronunciation = st.lists(st.sampled_from(PHONES[1:]), min_size=1, max_size=3).map(tuple)
 lexicons = st.lists(
@@ -64,17 +64,6 @@ def chains(words: Sequence[str], lexicon: Lexicon, inventory: StateInventory) ->
             with_edges = ["SIL", *phones, "SIL"]
             triples = zip(with_edges, with_edges[1:], with_edges[2:], strict=False)
             yield [pdf for left, phone, right in triples for pdf in inventory.pdfs(phone, left, right)], cost
-
-
-def chain_cost(chain: list[int], scores_TP: np.ndarray) -> float:
-    """Viterbi along one chain, from its first state to its last."""
-    if not 0 < len(chain) <= len(scores_TP):
-        return math.inf
-    best = np.full(len(chain), np.inf)
-    for t, frame in enumerate(scores_TP.astype(np.float64)):
-        entered = np.concatenate(([0.0 if t == 0 else np.inf], best[:-1]))
-        best = np.minimum(best, entered) - frame[chain]
-    return float(best[-1])
 
 
 @settings(max_examples=40, deadline=None)

@@ -9,6 +9,7 @@ from pathlib import Path
 import kaldifst
 import numpy as np
 import pytest
+from brute_force import QUANTISED, chain_cost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,8 +25,6 @@ from asr_kd.lang.symbols import word_symbols
 
 PHONES = ("x", "y", "z")
 SILENCE_PROBABILITY = 0.3
-# Minimisation rounds costs to 1/1024, as Kaldi's does.
-QUANTISED = 0.005
 ARPA = """\\data\\
 ngram 1=4
 ngram 2=3
@@ -66,20 +65,6 @@ def chains(
             for one, pause in zip(spoken, pauses[1:], strict=True):
                 phones += [*one, *["SIL"] * pause]
             yield [pdf for phone in phones for pdf in inventory.phones[phone]], cost
-
-
-def chain_cost(chain: list[int], scores_TP: np.ndarray) -> float:
-    """Viterbi along one chain, from its first state to its last."""
-    if not 0 < len(chain) <= len(scores_TP):
-        return math.inf
-    best = np.full(len(chain) + 1, np.inf)
-    best[0] = 0.0
-    for t, frame in enumerate(scores_TP.astype(np.float64)):
-        stay = np.concatenate(([np.inf], best[1:]))
-        enter = np.concatenate(([np.inf], best[:-1] if t == 0 else [np.inf, *best[1:-1]]))
-        best = np.minimum(stay, enter)
-        best[1:] -= frame[chain]
-    return float(best[-1])
 
 
 def best_cost(
