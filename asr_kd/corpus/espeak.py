@@ -34,6 +34,8 @@ VOLUME = 30
 
 _NOISE_SEED = 1
 
+_M_PERTURB = -6  # of glibc's malloc.h; memory is filled with the complement of this byte
+
 # Constants of espeak-ng's public header, speak_lib.h.
 _OUTPUT_SYNCHRONOUS = 2
 _DO_NOT_EXIT = 0x8000
@@ -118,6 +120,7 @@ def _speak_and_exit(library: str, data: Path, voice: Voice, texts: Sequence[str]
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent reports an interrupt, once
         # espeak-ng keeps the path of its data in a buffer of 160 characters: a relative one always fits.
         os.chdir(data.parent)
+        _clean_memory()
         espeak = ctypes.CDLL(library)
         spoken: list[bytes] = []
 
@@ -139,6 +142,13 @@ def _speak_and_exit(library: str, data: Path, voice: Voice, texts: Sequence[str]
         status = 0
     finally:
         os._exit(status)
+
+
+def _clean_memory() -> None:
+    """Have glibc hand out memory that is all zeros, as a fresh process has: not what the parent left in it."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_PERTURB, 0xFF)
 
 
 def _start(espeak: ctypes.CDLL, voice: Voice, callback: object) -> None:
