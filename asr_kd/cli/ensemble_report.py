@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from asr_kd.errors import MismatchError, UsageError
+from asr_kd.errors import UsageError
 from asr_kd.frames.store import FrameStore
-from asr_kd.hmm.labels import Labels, match_labels
+from asr_kd.hmm.labels import Labels, check_labelled, match_labels
 from asr_kd.hmm.posteriors import load_models
 from asr_kd.nets.acoustic_model import AcousticModel
 from asr_kd.nets.device import DeviceOptions, prepare
@@ -71,19 +71,9 @@ def run(options: Options) -> None:
     (labels,) = match_labels([store], [Labels.load(options.labels)])
     assert labels is not None
     models = load_models([*options.members, *options.student], store, device, options.device.dtype)
-    _check_labels(labels, options.members[0], models[options.members[0]])
+    check_labelled(labels, options.members[0], models[options.members[0]].card.states_fingerprint)
     with stage.writing() as partial:
         _report(partial, options, store, labels, models, device)
-
-
-def _check_labels(labels: Labels, path: Path, model: AcousticModel) -> None:
-    if model.card.states_fingerprint != labels.states_fingerprint:
-        raise MismatchError(
-            f"{labels.path} holds the states {labels.states_fingerprint}, {path} predicts "
-            f"{model.card.states_fingerprint}: label the frames with the states the model was trained on"
-        )
-    if not (labels.pdfs >= 0).any():
-        raise MismatchError(f"{labels.path}: none of its frames has a label; was the data aligned?")
 
 
 def _report(

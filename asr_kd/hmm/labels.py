@@ -117,6 +117,21 @@ def match_labels(stores: Sequence[FrameStore], labels: Sequence[Labels]) -> list
     return found
 
 
+def check_labelled(labels: Labels, model: Path, states_fingerprint: str) -> None:
+    """Check that labels are there, and of the states that a model predicts.
+
+    Raises:
+        MismatchError: they are of other states, or no frame has one.
+    """
+    if states_fingerprint != labels.states_fingerprint:
+        raise MismatchError(
+            f"{labels.path} holds the states {labels.states_fingerprint}, {model} predicts {states_fingerprint}: "
+            "label the frames with the states the model was trained on"
+        )
+    if not (labels.pdfs >= 0).any():
+        raise MismatchError(f"{labels.path}: none of its frames has a label; was the data aligned?")
+
+
 def log_prior(labels: Sequence[np.ndarray], num_pdfs: int) -> np.ndarray:
     """Log relative frequency ``[P]`` of each pdf, float32, with one frame added to each."""
     counts = np.ones(num_pdfs)
