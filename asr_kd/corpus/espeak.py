@@ -34,8 +34,6 @@ VOLUME = 30
 
 _NOISE_SEED = 1
 
-_M_PERTURB = -6  # of glibc's malloc.h; memory is filled with the complement of this byte
-
 # Constants of espeak-ng's public header, speak_lib.h.
 _OUTPUT_SYNCHRONOUS = 2
 _DO_NOT_EXIT = 0x8000
@@ -120,7 +118,6 @@ def _speak_and_exit(library: str, data: Path, voice: Voice, texts: Sequence[str]
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent reports an interrupt, once
         # espeak-ng keeps the path of its data in a buffer of 160 characters: a relative one always fits.
         os.chdir(data.parent)
-        _clean_memory()
         espeak = ctypes.CDLL(library)
         spoken: list[bytes] = []
 
@@ -144,13 +141,6 @@ def _speak_and_exit(library: str, data: Path, voice: Voice, texts: Sequence[str]
         os._exit(status)
 
 
-def _clean_memory() -> None:
-    """Have glibc hand out memory that is all zeros, as a fresh process has: not what the parent left in it."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_PERTURB, 0xFF)
-
-
 def _start(espeak: ctypes.CDLL, voice: Voice, callback: object) -> None:
     espeak.espeak_Synth.argtypes = [
         ctypes.c_char_p,
@@ -164,8 +154,10 @@ def _start(espeak: ctypes.CDLL, voice: Voice, callback: object) -> None:
     ]
     if espeak.espeak_Initialize(_OUTPUT_SYNCHRONOUS, 200, b".", _DO_NOT_EXIT) != SAMPLE_RATE:
         raise SynthesisError("espeak-ng does not find its data")
-    # Its noise generator, used by breathy variants, is seeded with the time of day at initialisation.
+    # Breathy variants need noise. Its own generator is seeded with the time of day at initialisation; that of its Klatt
+    # synthesiser is the C library's, whose state a fork inherits from whatever drew numbers in the parent.
     espeak.espeak_ng_SetRandSeed(ctypes.c_long(_NOISE_SEED))
+    ctypes.CDLL(None).srand(_NOISE_SEED)
     espeak.espeak_SetSynthCallback(callback)
     if espeak.espeak_SetVoiceByName(f"{voice.accent}+{voice.variant}".encode()) != 0:
         raise SynthesisError(f"espeak-ng has no voice {voice.accent}+{voice.variant}")

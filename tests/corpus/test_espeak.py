@@ -1,5 +1,6 @@
 """Synthetic speech: reproducible, unclipped, many voices."""
 
+import ctypes
 import sys
 import time
 from pathlib import Path
@@ -33,6 +34,16 @@ def test_breath_does_not_depend_on_the_time_of_day() -> None:
         time.sleep(0.01)
     for voice, before in zip(breathy, first, strict=True):
         np.testing.assert_array_equal(synthesise(voice, ["six"], sample_rate=22050)[0], before)
+
+
+def test_breath_does_not_depend_on_random_numbers_that_the_process_has_drawn() -> None:
+    libc = ctypes.CDLL(None)
+    voice = Voice(accent="en", variant="caleb")  # of the Klatt synthesiser, whose noise is the C library's
+    spoken = []
+    for seed in (2, 3):
+        libc.srand(seed)
+        spoken += synthesise(voice, ["six"], sample_rate=22050)
+    np.testing.assert_array_equal(*spoken)
 
 
 def test_a_faster_rate_speaks_shorter_and_a_higher_sample_rate_gives_more_samples() -> None:

@@ -182,6 +182,7 @@ def test_a_mistake_in_a_file_is_named_with_its_line(
         (b"\x1f\x8b" + bytes(40), "damaged"),
         (ARPA.replace("SIX", "S\x00X").encode().replace(b"\x00", b"\xff"), "not UTF-8"),
     ],
+    ids=["absent", "cut", "damaged", "not text"],
 )
 def test_a_file_that_cannot_be_read_is_one_line(content: bytes | None, why: str, tmp_path: Path) -> None:
     path = tmp_path / "lm.arpa"
