@@ -145,7 +145,7 @@ def _parser(cls: Any, prog: str, *, given: Container[str], description: str) -> 
 
 
 def _words_to_values(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
-    known, unknown = parser.parse_known_args(_explicit(parser, words))
+    known, unknown = parser.parse_known_intermixed_args(_explicit(parser, words))
     if unknown:
         raise UsageError(f"{parser.prog}: unexpected '{unknown[0]}' (see --help)")
     return {name: value for name, value in vars(known).items() if value is not _ABSENT}

@@ -79,6 +79,19 @@ def test_a_bare_truth_flag_does_not_swallow_the_directory_after_it() -> None:
     assert (options.dense, options.data, options.out) == (True, Path("d"), Path("o"))
 
 
+def test_flags_may_stand_between_the_words_of_a_place_that_takes_several() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Several:
+        model: Path = option("a model", positional=True)
+        files: tuple[Path, ...] = option("files", positional=True, default=())
+        online: bool = option("cut", default=False)
+        nj: int = option("jobs", default=1)
+
+    options = parse(Several, ["m", "--online", "a", "--nj", "2", "b"], command="try", description="Tries.")
+    assert (options.online, options.nj) == (True, 2)
+    assert (options.model, options.files) == (Path("m"), (Path("a"), Path("b")))
+
+
 def test_a_flag_that_is_true_by_default_can_be_turned_off() -> None:
     assert read(*MINIMAL, "--shuffle", "false").shuffle is False
 
