@@ -244,7 +244,7 @@ run_fold() {
   fi
   if at_stage 12 "a bundle of the first ${student_kinds[0]} student"; then
     kind=${student_kinds[0]}-${seeds_of_students[0]}
-    asr-kd make-bundle --decoded "$exp/decode/$kind" "$exp/students/$kind" "$lang" "$exp/graph" "$exp/bundle"
+    asr-kd make-bundle --decoded "$exp/decode/$kind" "$exp/students/$kind" "$exp/graph" "$exp/bundle"
   fi
 }
 

@@ -121,5 +121,5 @@ class Pipeline:
             flags = ("--name", name, *self.decoding)
             asr_kd("decode", *flags, "--", exp / "graph", *models, exp / "decode" / directory)
         asr_kd("score", "--recipe", "tones", "--bootstrap-samples", 200, exp, exp / "score")
-        student = (exp / "students/distilled-1", exp / "lang", exp / "graph")
+        student = (exp / "students/distilled-1", exp / "graph")
         asr_kd("make-bundle", "--decoded", exp / "decode/distilled-1", *student, exp / "bundle")

@@ -1,4 +1,4 @@
-"""What a bundle holds: weights, graph, lexicon, states, and ``bundle.json`` with settings and checksums.
+"""What a bundle holds: weights, graph, and ``bundle.json`` with settings and checksums.
 
 Tensors are in safetensors or ONNX, the rest is JSON, text and OpenFst; nothing in a bundle is executed.
 """
@@ -11,16 +11,14 @@ from typing import Any
 from asr_kd import __version__
 from asr_kd.decode.graph import ABOUT_FILE, GRAPH_FILE, WORDS_FILE
 from asr_kd.errors import DataError
-from asr_kd.hmm.states import STATES_FILE
 from asr_kd.stage import checksums, digest, file_sha256, write_json
 
 BUNDLE_FILE = "bundle.json"
-LEXICON_FILE = "lexicon.txt"
 TORCH_FILE, ONNX_FILE = "model.safetensors", "model.onnx"
 OWN_CHECKSUM = "checksum"
-FORMAT = 1
+FORMAT = 2
 # Beside one of TORCH_FILE and ONNX_FILE.
-NEEDED = (LEXICON_FILE, STATES_FILE, GRAPH_FILE, WORDS_FILE, ABOUT_FILE)
+NEEDED = (GRAPH_FILE, WORDS_FILE, ABOUT_FILE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +58,8 @@ def read_bundle(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path}: not a bundle ({error}); make one with asr-kd make-bundle") from error
     if about.get("format") != FORMAT:
-        raise DataError(f"{path}: bundle format {about.get('format')}, this program reads {FORMAT}; update asr_kd")
+        what_to_do = "update asr_kd" if about.get("format", 0) > FORMAT else "make it anew with asr-kd make-bundle"
+        raise DataError(f"{path}: bundle format {about.get('format')}, this program reads {FORMAT}; {what_to_do}")
     if about.pop(OWN_CHECKSUM, None) != digest(about):
         raise DataError(f"{path / BUNDLE_FILE}: does not match its own checksum; copy the bundle anew")
     if unchecked := [name for name in (*NEEDED, weights_file(expected)) if name not in expected]:

@@ -16,7 +16,6 @@ from asr_kd.corpus.audio import Channel, read_audio_file
 from asr_kd.decode.graph import DecodingGraph
 from asr_kd.decode.search import Hypothesis, search
 from asr_kd.errors import DataError
-from asr_kd.hmm.states import StateInventory, leaves
 from asr_kd.lang.units import is_piece_vocabulary, to_words
 
 BATCH_FRAMES = 4096
@@ -38,7 +37,6 @@ class Recognizer:
 
     Attributes:
         network, graph, front_end, settings: the parts.
-        silence_pdfs: the states of silence.
 
     Raises:
         DataError: not a bundle, one of its files is missing or altered, or what runs its network is not installed.
@@ -54,8 +52,6 @@ class Recognizer:
             raise DataError(f"{path / BUNDLE_FILE}: incomplete or of another program ({error})") from error
         self.network = load_network(path, weights_file(about["checksums"]), num_threads=num_threads)
         self.graph = DecodingGraph.load(path)
-        states = StateInventory.load(path)
-        self.silence_pdfs = frozenset(pdf for state in states.phones[states.silence] for pdf in leaves(state))
         self._of_pieces = is_piece_vocabulary(self.graph.words[label] for label in range(len(self.graph.words)))
 
     def recognize(self, audio: Path | str, *, channel: Channel = "refuse") -> Hypothesis:

@@ -87,7 +87,7 @@ class Stream:
         self._search = IncrementalSearch(
             recognizer.graph.penalised(settings.insertion_penalty),
             recognizer.graph.num_pdfs,
-            silence_pdfs=recognizer.silence_pdfs,
+            silence_pdfs=recognizer.graph.silence_pdfs,
             acoustic_scale=settings.acoustic_scale,
             beam=settings.beam,
             max_active=settings.max_active,

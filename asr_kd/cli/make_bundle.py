@@ -1,4 +1,4 @@
-"""Pack a model, its graph and lexicon, and all settings into one directory that recognises speech."""
+"""Pack a model, its graph and all settings into one directory that recognises speech."""
 
 import json
 import logging
@@ -18,8 +18,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Options:
     model: Path = option("model, from asr-kd train or asr-kd distill", positional=True)
-    lang: Path = option("lexicon and states, from asr-kd make-lang", positional=True)
-    graph: Path = option("decoding graph, from asr-kd make-graph", positional=True)
+    graph: Path = option("decoding graph, from asr-kd make-graph or import-kaldi-graph", positional=True)
     out: Path = option("bundle to make", positional=True)
     decoded: Path | None = option(
         "results of asr-kd decode for this model: scale and penalty are taken from its tuning",
@@ -36,14 +35,14 @@ class Options:
 
 
 def run(options: Options) -> None:
-    inputs = {name: fingerprint(getattr(options, name)) for name in ("model", "lang", "graph")}
+    inputs = {name: fingerprint(getattr(options, name)) for name in ("model", "graph")}
     if options.decoded is not None:
         inputs["decoded"] = fingerprint(options.decoded)
     stage = Stage(options.out, command="make-bundle", options=options, inputs=inputs)
     if stage.finished():
         return
     with stage.writing() as partial:
-        write_bundle(partial, model=options.model, lang=options.lang, graph=options.graph, settings=_settings(options))
+        write_bundle(partial, model=options.model, graph=options.graph, settings=_settings(options))
     log.info("%s: ready; try asr-kd recognize %s FILE.wav", options.out, options.out)
 
 

@@ -1,7 +1,7 @@
 """The decoding graph HCLG: its composition, and its directory."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -60,11 +60,17 @@ def build_graph(
 
 
 def save_graph(directory: Path, graph: Any, lexicon: Lexicon, inventory: StateInventory) -> None:
-    """Write ``HCLG.fst``, ``words.txt``, and in ``graph.json`` what identifies the states."""
+    """Write ``HCLG.fst``, ``words.txt``, and in ``graph.json`` what identifies the states and which are silence."""
     if not graph.write(str(directory / GRAPH_FILE)):
         raise DecodeError(f"{directory / GRAPH_FILE}: cannot be written; is the disk full?")
     save_symbols(word_symbols(lexicon), directory / WORDS_FILE)
-    write_json(directory / ABOUT_FILE, {"num_pdfs": inventory.num_pdfs, "states": inventory.fingerprint})
+    about = describe_states(inventory.num_pdfs, inventory.fingerprint, inventory.silence_pdfs)
+    write_json(directory / ABOUT_FILE, about)
+
+
+def describe_states(num_pdfs: int, fingerprint: str, silence_pdfs: Iterable[int]) -> dict[str, Any]:
+    """What ``graph.json`` holds."""
+    return {"num_pdfs": num_pdfs, "states": fingerprint, "silence_pdfs": sorted(silence_pdfs)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +83,7 @@ class DecodingGraph:
         words: the symbols of its output labels.
         num_pdfs: columns that scores must have.
         states_fingerprint: that of the state inventory it was made for.
+        silence_pdfs: the states of silence.
     """
 
     fst: Any
@@ -84,6 +91,7 @@ class DecodingGraph:
     words: SymbolTable
     num_pdfs: int
     states_fingerprint: str
+    silence_pdfs: frozenset[int]
 
     @staticmethod
     def load(directory: Path) -> "DecodingGraph":
@@ -97,6 +105,7 @@ class DecodingGraph:
             about = json.loads((directory / ABOUT_FILE).read_text())
             words = load_symbols(directory / WORDS_FILE)
             num_pdfs, states = int(about["num_pdfs"]), str(about["states"])
+            silence_pdfs = frozenset(map(int, about["silence_pdfs"]))
         except (OSError, ValueError, KeyError, TypeError, LexiconError) as error:
             raise DecodeError(f"{directory}: not a decoding graph ({error}); make it with asr-kd make-graph") from error
         path = directory / GRAPH_FILE
@@ -105,7 +114,7 @@ class DecodingGraph:
         arrays = read_arrays(path)
         if problem := _problem(arrays, num_pdfs, len(words)):
             raise DecodeError(f"{path}: {problem}; make it anew with asr-kd make-graph")
-        return DecodingGraph(read_const_fst(path), arrays, words, num_pdfs, states)
+        return DecodingGraph(read_const_fst(path), arrays, words, num_pdfs, states, silence_pdfs)
 
     def words_of(self, labels: Sequence[int]) -> tuple[str, ...]:
         """The words of output labels, joined where these are pieces of words."""

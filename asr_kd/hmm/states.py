@@ -68,6 +68,11 @@ class StateInventory:
         return 1 + max(pdf for states in self.phones.values() for state in states for pdf in leaves(state))
 
     @cached_property
+    def silence_pdfs(self) -> frozenset[int]:
+        """The pdf ids of the silence phone."""
+        return frozenset(pdf for state in self.phones[self.silence] for pdf in leaves(state))
+
+    @cached_property
     def context_dependent(self) -> bool:
         """Whether any pdf depends on the neighbouring phones."""
         return any(isinstance(state, Question) for states in self.phones.values() for state in states)

@@ -12,6 +12,8 @@ from asr_kd.errors import DecodeError, LexiconError, MismatchError
 from asr_kd.hmm.fst_arrays import FstArrays, read_arrays, to_arrays
 from asr_kd.lang.symbols import SymbolTable
 
+SILENCE_PHONES = "phones/silence.csl"
+
 _MAGIC = (2125659606).to_bytes(4, "little")
 _LONGEST = 64
 _READERS = {"vector": kaldifst.StdVectorFst.read, "const": kaldifst.StdConstFst.read}
@@ -99,6 +101,19 @@ def read_words(path: Path) -> SymbolTable:
     if sorted(symbols) != list(range(len(symbols))):
         raise LexiconError(f"{path}: numbers with a gap below {max(symbols, default=0)}; give the graph's own file")
     return SymbolTable(tuple(symbols[number] for number in range(len(symbols))))
+
+
+def read_silence_phones(directory: Path) -> frozenset[int]:
+    """The numbers in a graph directory's ``phones/silence.csl``, which mkgraph.sh copies there; none without the file.
+
+    Raises:
+        LexiconError: the file is not numbers between colons.
+    """
+    path = directory / SILENCE_PHONES
+    words = path.read_text().strip().split(":") if path.is_file() else []
+    if any(not word.isdecimal() for word in words):
+        raise LexiconError(f"{path}: expected numbers of phones such as 1:2:3, found '{':'.join(words)}'")
+    return frozenset(map(int, words))
 
 
 def _without_symbols(fst: Any) -> Any:

@@ -6,7 +6,7 @@ hold transition ids; networks know pdfs (https://kaldi-asr.org/doc/hmm.html).
 Legend: S transition states, I transition ids.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +47,10 @@ class TransitionModel:
     def num_pdfs(self) -> int:
         """How many pdfs there are."""
         return 1 + int(self.states[:, 2:].max())
+
+    def pdfs_of_phones(self, phones: Container[int]) -> frozenset[int]:
+        """The pdfs of the states of some phones."""
+        return frozenset(pdf for phone, _, *pdfs in self.states.tolist() if phone in phones for pdf in pdfs)
 
     @cached_property
     def fingerprint(self) -> str:

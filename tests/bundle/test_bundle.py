@@ -85,15 +85,13 @@ def test_it_says_what_is_in_it_and_holds_the_model_unchanged(pipeline: Pipeline)
     assert AcousticModel.load(pipeline.exp / "bundle").fingerprint == student.fingerprint
     assert set(about["checksums"]) == {
         "model.safetensors",
-        "lexicon.txt",
-        "states.json",
         "HCLG.fst",
         "words.txt",
         "graph.json",
     }
 
 
-FILES = ("model.safetensors", "lexicon.txt", "states.json", "HCLG.fst", "words.txt", "graph.json")
+FILES = ("model.safetensors", "HCLG.fst", "words.txt", "graph.json")
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -127,8 +125,9 @@ def altered_settings(bundle: Path) -> None:
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "no bundle": shutil.rmtree,
     "no description": lambda bundle: (bundle / BUNDLE_FILE).unlink(),
-    "a description cut off": lambda bundle: (bundle / BUNDLE_FILE).write_text('{"format": 1,'),
-    "another format": lambda bundle: about(bundle, format=2),
+    "a description cut off": lambda bundle: (bundle / BUNDLE_FILE).write_text('{"format": 2,'),
+    "an older format": lambda bundle: about(bundle, format=1),
+    "a newer format": lambda bundle: about(bundle, format=3),
     "no checksums": lambda bundle: about(bundle, checksums=None),
     "a file without a checksum": lambda bundle: about(bundle, checksums={}),
     "no features": lambda bundle: about(bundle, features=None),
@@ -166,28 +165,15 @@ def test_a_graph_of_other_states_is_refused(pipeline: Pipeline, tmp_path: Path) 
     assert main(["make-graph", str(tmp_path / "lang"), str(tmp_path / "graph")]) == 0
     student = pipeline.exp / "students/distilled-1"
     with pytest.raises(MismatchError) as error:
-        write_bundle(tmp_path, model=student, lang=pipeline.exp / "lang", graph=tmp_path / "graph", settings=SETTINGS)
+        write_bundle(tmp_path, model=student, graph=tmp_path / "graph", settings=SETTINGS)
     for part in (str(student), str(tmp_path / "graph"), AcousticModel.load(student).card.states_fingerprint):
         assert part in str(error.value)
-
-
-def test_a_lang_of_other_states_is_refused(pipeline: Pipeline, tmp_path: Path) -> None:
-    data, lexicon = pipeline.tones / "data/test", pipeline.tones / "lexicon.txt"
-    assert main(["make-lang", "--num-states", "2", str(data), str(lexicon), str(tmp_path / "lang")]) == 0
-    with pytest.raises(MismatchError, match=str(tmp_path / "lang")):
-        write_bundle(
-            tmp_path,
-            model=pipeline.exp / "students/distilled-1",
-            lang=tmp_path / "lang",
-            graph=pipeline.exp / "graph",
-            settings=SETTINGS,
-        )
 
 
 def test_another_models_results_are_refused(pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str]) -> None:
     """Scale and penalty tuned for one model are not those of another."""
     exp = pipeline.exp
-    words = ["--decoded", exp / "decode/ensemble", exp / "students/distilled-1", exp / "lang", exp / "graph"]
+    words = ["--decoded", exp / "decode/ensemble", exp / "students/distilled-1", exp / "graph"]
     assert main(["make-bundle", *map(str, words), str(tmp_path / "bundle")]) == 1
     assert str(exp / "decode/ensemble") in complaint()
 
@@ -197,6 +183,6 @@ def test_scale_and_penalty_come_from_one_place(
     pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str], flags: list[str]
 ) -> None:
     exp = pipeline.exp
-    words = [exp / "students/distilled-1", exp / "lang", exp / "graph", tmp_path / "bundle"]
+    words = [exp / "students/distilled-1", exp / "graph", tmp_path / "bundle"]
     assert main(["make-bundle", *flags, *map(str, words)]) == 2
     assert "--decoded DIR or --acoustic-scale" in complaint()

@@ -74,7 +74,9 @@ def test_the_best_words_cost_what_brute_force_says(
     inventory = data.draw(inventories(num_states))
     scores_TP = np.random.default_rng(seed).normal(-3, 2, (num_frames, inventory.num_pdfs)).astype(np.float32)
     fst = build_graph(lexicon, inventory, word_loop(lexicon), silence_probability=SILENCE_PROBABILITY)
-    graph = DecodingGraph(fst, to_arrays(fst), word_symbols(lexicon), inventory.num_pdfs, inventory.fingerprint)
+    graph = DecodingGraph(
+        fst, to_arrays(fst), word_symbols(lexicon), inventory.num_pdfs, inventory.fingerprint, inventory.silence_pdfs
+    )
     each_word = math.log(len(lexicon.words))
     sentences = [s for n in range(1, num_frames + 1) for s in itertools.product(lexicon.words, repeat=n)]
     costs = {

@@ -41,7 +41,7 @@ def test_the_loop_recognises_and_a_second_run_is_a_no_op(lang: Path, tmp_path: P
     assert (tmp_path / "graph" / "run.json").read_bytes() == made
     inventory = StateInventory.load(lang)
     about = json.loads((tmp_path / "graph" / "graph.json").read_text())
-    assert about == {"num_pdfs": inventory.num_pdfs, "states": inventory.fingerprint}
+    assert about == {"num_pdfs": inventory.num_pdfs, "states": inventory.fingerprint, "silence_pdfs": [0, 1, 2, 3, 4]}
     graph = DecodingGraph.load(tmp_path / "graph")
     (found,) = search(graph, [("u", said(inventory, "SIL T_B AH_E T_B AH_E"))], acoustic_scale=1.0)
     assert found.words == ("TO", "TO")

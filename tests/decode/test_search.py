@@ -46,7 +46,9 @@ ngram 2=3
 
 def loaded(lexicon: Lexicon, inventory: StateInventory, fst: object) -> DecodingGraph:
     arrays = to_arrays(fst)
-    return DecodingGraph(fst, arrays, word_symbols(lexicon), inventory.num_pdfs, inventory.fingerprint)
+    return DecodingGraph(
+        fst, arrays, word_symbols(lexicon), inventory.num_pdfs, inventory.fingerprint, inventory.silence_pdfs
+    )
 
 
 def loop_graph(lexicon: Lexicon, inventory: StateInventory, silence_probability: float = 0.5) -> DecodingGraph:

@@ -60,6 +60,20 @@ def test_silent_words_are_passed_through_without_being_put_out(tmp_path: Path) -
         run(import_kaldi_graph, graph, graph / "final.mdl", tmp_path / "other", "--silent-words", "!NOISE")
 
 
+def test_what_is_silence_stands_beside_the_graph(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    graph = write_graph(tmp_path / "graph")
+    run(import_kaldi_graph, graph, graph / "final.mdl", tmp_path / "unknown")
+    assert "will not know a pause" in caplog.text
+    assert DecodingGraph.load(tmp_path / "unknown").silence_pdfs == frozenset()
+    (graph / "phones").mkdir()
+    (graph / "phones/silence.csl").write_text("1:3\n")
+    run(import_kaldi_graph, graph, graph / "final.mdl", tmp_path / "made")
+    assert DecodingGraph.load(tmp_path / "made").silence_pdfs == {0, 1, 2, 5, 4}
+    (graph / "phones/silence.csl").write_text("1:SIL\n")
+    with pytest.raises(LexiconError, match=r"silence\.csl: expected numbers of phones such as 1:2:3, found '1:SIL'"):
+        run(import_kaldi_graph, graph, graph / "final.mdl", tmp_path / "wrong")
+
+
 def test_symbols_within_the_file_do_no_harm(tmp_path: Path) -> None:
     table = kaldifst.SymbolTable.from_str(WORDS)
     for const in (False, True):

@@ -1,7 +1,6 @@
 """A Kaldi system from its files to words: its alignments train a network, its graph recognises with it."""
 
 import gzip
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,8 +242,6 @@ def test_alignments_of_another_tree_do_not_meet_the_graph(system: KaldiSystem, t
 
 
 def test_a_network_of_imported_features_cannot_become_a_bundle(system: KaldiSystem, tmp_path: Path) -> None:
-    (tmp_path / "lang").mkdir()
-    (tmp_path / "lang/run.json").write_text(json.dumps({"checksums": {}}))
-    parts = (system.exp / "members/1", tmp_path / "lang", system.exp / "graph", tmp_path / "bundle")
+    parts = (system.exp / "members/1", system.exp / "graph", tmp_path / "bundle")
     with pytest.raises(MismatchError, match="not trained on filter banks"):
         run(make_bundle, "--acoustic-scale", 0.3, *parts)
