@@ -6,7 +6,7 @@ from pathlib import Path
 from asr_kd.bundle.contents import TORCH_FILE, RecognitionSettings, write_description
 from asr_kd.decode.graph import ABOUT_FILE, GRAPH_FILE, WORDS_FILE, DecodingGraph
 from asr_kd.errors import MismatchError
-from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel
+from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel, check_states
 
 
 def write_bundle(out: Path, *, model: Path, graph: Path, settings: RecognitionSettings) -> None:
@@ -22,9 +22,7 @@ def write_bundle(out: Path, *, model: Path, graph: Path, settings: RecognitionSe
     acoustic = AcousticModel.load(model)
     if "fbank" not in acoustic.card.features:
         raise MismatchError(f"{model} was not trained on filter banks that asr_kd made: a bundle could not hear audio")
-    predicted, expected = acoustic.card.states_fingerprint, DecodingGraph.load(graph).states_fingerprint
-    if predicted != expected:
-        raise MismatchError(f"{model} predicts the states {predicted}, {graph} was made for the states {expected}")
+    check_states(acoustic, DecodingGraph.load(graph).states_fingerprint, model_path=model, other_path=graph)
     shutil.copyfile(model / MODEL_FILE, out / TORCH_FILE)
     for name in (GRAPH_FILE, WORDS_FILE, ABOUT_FILE):
         shutil.copyfile(graph / name, out / name)

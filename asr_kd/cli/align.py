@@ -6,10 +6,10 @@ from pathlib import Path
 
 from asr_kd.cli.flat_start import load_transcripts
 from asr_kd.corpus.data_dir import data_fingerprint
-from asr_kd.errors import MismatchError
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.align_store import AlignOptions, Language, align_store, check_dropped, write_aligned
 from asr_kd.hmm.posteriors import load_models
+from asr_kd.nets.acoustic_model import check_states
 from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.options import group, option
 from asr_kd.stage import Stage, fingerprint
@@ -44,11 +44,7 @@ def run(options: Options) -> None:
     device = prepare(options.device)
     store = FrameStore(options.frames)
     model = load_models([options.model], store, device, options.device.dtype)[options.model]
-    if model.card.states_fingerprint != language.states.fingerprint:
-        raise MismatchError(
-            f"{options.model} predicts the states {model.card.states_fingerprint}, {options.lang} has the states "
-            f"{language.states.fingerprint}: align with the lang directory the model was trained on"
-        )
+    check_states(model, language.states.fingerprint, model_path=options.model, other_path=options.lang)
     with stage.writing() as partial:
         pdfs, dropped = align_store(model, store, transcripts, language, options.align, device=device, nj=options.nj)
         check_dropped(dropped, store)

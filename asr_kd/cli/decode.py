@@ -24,8 +24,9 @@ from asr_kd.decode.search import Hypothesis
 from asr_kd.decode.tune import Race, Tuned, TuneOptions, tune
 from asr_kd.errors import MismatchError
 from asr_kd.frames.store import FrameStore
-from asr_kd.hmm.labels import Labels, match_labels
+from asr_kd.hmm.labels import Labels, check_labelled, match_labels
 from asr_kd.hmm.posteriors import load_models
+from asr_kd.nets.acoustic_model import check_states
 from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.options import group, option
 from asr_kd.score.wer import align_words, count_words
@@ -65,7 +66,9 @@ def run(options: Options) -> None:
     models = load_models(options.models, test, device, options.device.dtype)
     (labels,) = match_labels([test], [Labels.load(options.test_labels)])
     assert labels is not None
-    _check_states(options, next(iter(models.values())).card.states_fingerprint, graph, labels)
+    path, model = next(iter(models.items()))
+    check_states(model, graph.states_fingerprint, model_path=path, other_path=options.graph)
+    check_labelled(labels, path, model.card.states_fingerprint)
     scorer = Scorer(list(models.values()), device, options.nj)
     decoder = Decoder(graph, options.search, options.nj)
     with stage.writing() as partial:
@@ -100,19 +103,6 @@ def _inputs(options: Options) -> dict[str, str]:
         "test frames": fingerprint(options.test_frames),
         "test labels": fingerprint(options.test_labels),
     }
-
-
-def _check_states(options: Options, states: str, graph: DecodingGraph, labels: Labels) -> None:
-    if states != graph.states_fingerprint:
-        raise MismatchError(
-            f"{options.graph} was made for the states {graph.states_fingerprint}, {options.models[0]} predicts "
-            f"{states}: make the graph from the lang directory the model was trained on"
-        )
-    if states != labels.states_fingerprint:
-        raise MismatchError(
-            f"{labels.path} holds the states {labels.states_fingerprint}, {options.models[0]} predicts {states}: "
-            "label the test set with the lang directory the model was trained on"
-        )
 
 
 def _tune(scorer: Scorer, decoder: Decoder, store: FrameStore, options: Options) -> Tuned:

@@ -8,9 +8,9 @@ import torch
 from asr_kd.cli.train import training_inputs
 from asr_kd.distill.hinton import DistillObjective, DistillWeights, LiveTeacher, StoredLogits, StoredTeacher
 from asr_kd.distill.transfer import WeightedStores
-from asr_kd.errors import MismatchError, UsageError
+from asr_kd.errors import UsageError
 from asr_kd.hmm.posteriors import load_models
-from asr_kd.nets.acoustic_model import AcousticModel, models_fingerprint
+from asr_kd.nets.acoustic_model import AcousticModel, check_states, models_fingerprint
 from asr_kd.nets.dnn import NetOptions
 from asr_kd.options import group, option
 from asr_kd.stage import Stage, digest, fingerprint
@@ -131,9 +131,5 @@ def _live_teachers(options: Options, data: TrainingData) -> list[AcousticModel]:
     """The members of the ensemble, checked against the frames and the labels' states."""
     members = load_models(options.teachers, data.stores[0], torch.device("cpu"))
     for path, member in members.items():
-        if member.card.states_fingerprint != data.dev_labels.states_fingerprint:
-            raise MismatchError(
-                f"{path} predicts the states {member.card.states_fingerprint}, {data.dev_labels.path} holds the states "
-                f"{data.dev_labels.states_fingerprint}: teachers and labels must share one state inventory"
-            )
+        check_states(member, data.dev_labels.states_fingerprint, model_path=path, other_path=data.dev_labels.path)
     return list(members.values())

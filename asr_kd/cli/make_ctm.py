@@ -11,10 +11,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from asr_kd.decode.word_times import word_spans
-from asr_kd.errors import MismatchError
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.align_store import AlignOptions, Language, align_store
 from asr_kd.hmm.posteriors import load_models
+from asr_kd.nets.acoustic_model import check_states
 from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.options import group, option
 from asr_kd.score.ctm import CONFIDENCE_FILE, CTM_FILE, ctm_line, read_confidences
@@ -45,11 +45,7 @@ def run(options: Options) -> None:
     device = prepare(options.device)
     store = FrameStore(options.frames)
     model = load_models([options.model], store, device, options.device.dtype)[options.model]
-    if model.card.states_fingerprint != language.states.fingerprint:
-        raise MismatchError(
-            f"{options.model} predicts the states {model.card.states_fingerprint}, {options.lang} has the states "
-            f"{language.states.fingerprint}: use the lang directory the model was trained on"
-        )
+    check_states(model, language.states.fingerprint, model_path=options.model, other_path=options.lang)
     words = {utterance: tuple(spoken) for utterance, spoken in read_text(options.decoded / "hyp.txt").items() if spoken}
     confidences = options.decoded / CONFIDENCE_FILE
     sure = read_confidences(confidences) if confidences.exists() else {}

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr_kd.errors import MismatchError, UsageError
+from asr_kd.errors import UsageError
 from asr_kd.frames.store import FrameStore
-from asr_kd.hmm.labels import Labels, match_labels
+from asr_kd.hmm.labels import Labels, check_labelled, match_labels
 from asr_kd.hmm.posteriors import load_models
 from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.options import group, option
@@ -147,10 +147,7 @@ def _score(
     (labels,) = match_labels([store], [Labels.load(labels_path)])
     assert labels is not None
     states = team.generalist[0].card.states_fingerprint
-    if labels.states_fingerprint != states:
-        raise MismatchError(
-            f"{labels_path} holds the states {labels.states_fingerprint}, {options.generalist[0]} predicts {states}"
-        )
+    check_labelled(labels, options.generalist[0], states)
     every = 1 if whole else max(1, round(store.num_frames / TRAIN_FRAMES))
     begins = range(0, store.num_frames, every * STRETCH_FRAMES)
     stretches = [slice(begin, min(begin + STRETCH_FRAMES, store.num_frames)) for begin in begins]

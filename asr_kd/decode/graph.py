@@ -40,7 +40,7 @@ def build_graph(
 
     Args:
         lexicon: its phones must be the inventory's.
-        inventory: the states.
+        inventory: the states. Words whose phones differ only in what two phones share cannot be told apart.
         grammar: a transducer over `word_symbols` of the lexicon, with ``#0`` on back-off arcs.
         silence_probability: of silence, at the start and after each word.
     """

@@ -131,6 +131,19 @@ def check_features(model: AcousticModel, features_fingerprint: str, *, model_pat
         )
 
 
+def check_states(model: AcousticModel, states_fingerprint: str, *, model_path: Path, other_path: Path) -> None:
+    """Check that a model predicts the states that a lang directory, a graph or labels are of.
+
+    Raises:
+        MismatchError: it does not.
+    """
+    if model.card.states_fingerprint != states_fingerprint:
+        raise MismatchError(
+            f"{model_path} predicts the states {model.card.states_fingerprint}, {other_path} is of the states "
+            f"{states_fingerprint}: make both from one lang directory"
+        )
+
+
 def check_same_states(models: dict[Path, AcousticModel]) -> None:
     """Check that models predict the states of one inventory, so that their outputs can be averaged.
 

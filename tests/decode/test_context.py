@@ -30,26 +30,29 @@ lexicons = st.lists(
 
 @st.composite
 def inventories(draw: st.DrawFn, num_states: int) -> StateInventory:
-    """Trees of one or two questions; some leaves are shared between phones, as an imported system's may be."""
-    given_ids: dict[int, int] = {}
+    """Trees of one or two questions; a phone's states share some leaves.
 
-    def leaf() -> int:
-        return given_ids.setdefault(draw(st.integers(0, 11)), len(given_ids))
+    No two phones do: words that differ in these alone would be one and the same to a graph over pdfs.
+    """
+    given_ids: dict[tuple[str, int], int] = {("SIL", 0): 0}
+
+    def leaf(phone: str) -> int:
+        return given_ids.setdefault((phone, draw(st.integers(0, 3))), len(given_ids))
 
     def question(yes: Tree, no: Tree) -> Question:
         phones = draw(st.frozensets(st.sampled_from(PHONES), min_size=1, max_size=3))
         return Question(draw(st.sampled_from(("left", "right"))), phones, yes, no)
 
-    def state() -> Tree:
+    def state(phone: str) -> Tree:
         depth = draw(st.integers(0, 2))
-        first: Tree = leaf()
+        first: Tree = leaf(phone)
         for _ in range(depth):
-            first = question(first, leaf())
+            first = question(first, leaf(phone))
         return first
 
-    phones: dict[str, tuple[Tree, ...]] = {"SIL": (given_ids.setdefault(0, 0),)}
+    phones: dict[str, tuple[Tree, ...]] = {"SIL": (0,)}
     for phone in PHONES[1:]:
-        phones[phone] = tuple(state() for _ in range(num_states))
+        phones[phone] = tuple(state(phone) for _ in range(num_states))
     return StateInventory("SIL", phones)
 
 

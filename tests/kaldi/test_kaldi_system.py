@@ -237,7 +237,7 @@ def test_alignments_of_another_tree_do_not_meet_the_graph(system: KaldiSystem, t
     exp, kaldi = system.exp, system.kaldi
     sets = ("--dev-data", kaldi / "dev", "--dev-frames", exp / "frames/dev", "--test-data", kaldi / "test")
     sets = (*sets, "--test-frames", exp / "frames/test", "--test-labels", exp / "ali/test")
-    with pytest.raises(MismatchError, match="was made for the states"):
+    with pytest.raises(MismatchError, match="is of the states"):
         run(decode, "--name", "x", *sets, "--", tmp_path / "graph", exp / "members/1", tmp_path / "out")
 
 
