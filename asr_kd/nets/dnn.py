@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from asr_kd.errors import UsageError
+from asr_kd.nets.dropout import Dropout
+from asr_kd.nets.stack import Layer, stack_logits
 from asr_kd.options import option
 
 
@@ -29,28 +31,6 @@ class NetOptions:
         for flag, probability in (("--dropout", self.dropout), ("--input-dropout", self.input_dropout)):
             if not 0 <= probability < 1:
                 raise UsageError(f"{flag} must lie in [0, 1), got {probability}")
-
-
-class Dropout(nn.Module):
-    """Dropout that draws from a generator of its own, so that a step can be made again exactly.
-
-    One random byte decides for each unit, eight of them from one draw: drawing a number for each unit
-    would take a quarter of a training step. The probability is therefore rounded to 1/256, below 1.
-    """
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.dropped_of_256 = min(round(probability * 256), 255)
-        self.generator: torch.Generator | None = None
-
-    def forward(self, x_BH: Tensor) -> Tensor:
-        """Zero each unit with the given probability and scale up the rest; nothing in evaluation."""
-        if not self.training or self.dropped_of_256 == 0:
-            return x_BH
-        draws = torch.empty(-(-x_BH.numel() // 8), dtype=torch.int64, device=x_BH.device)
-        draws.random_(-(2**63), None, generator=self.generator)
-        kept_BH = draws.view(torch.uint8)[: x_BH.numel()].view(x_BH.shape) >= self.dropped_of_256
-        return x_BH * kept_BH.to(x_BH.dtype).mul_(256 / (256 - self.dropped_of_256))
 
 
 class DNN(nn.Module):
@@ -78,8 +58,21 @@ class DNN(nn.Module):
 
     def forward(self, x_BW: Tensor) -> Tensor:
         """Logits ``[B, P]``."""
+        if self.training and x_BW.device.type == "cpu":
+            return self._training_logits(x_BW)
         logits: Tensor = self.layers(x_BW)
         return logits
+
+    def _training_logits(self, x_BW: Tensor) -> Tensor:
+        stacked: list[Layer] = []
+        for module in self.layers:
+            if isinstance(module, nn.Linear):
+                stacked.append(Layer(module))
+            elif isinstance(module, Dropout) and stacked:
+                stacked[-1] = Layer(stacked[-1].linear, module)
+            elif isinstance(module, Dropout):
+                x_BW = module(x_BW)
+        return stack_logits(x_BW, stacked)
 
     def seed_dropout(self, seed: int, device: torch.device) -> None:
         """Make the next step's dropout a function of ``seed`` alone."""

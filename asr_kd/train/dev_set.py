@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from asr_kd.frames.store import FrameStore, gather_windows
+from asr_kd.nets.decision import most_likely
 from asr_kd.nets.device import autocast
 
 EVAL_FRAMES = 1024
@@ -47,7 +48,7 @@ class DevSet:
             with autocast(self._device, self._dtype):
                 logits_BP: Tensor = net(gather_windows(self._padded, rows_B, self._context).to(self._device))
             logits_BP = logits_BP.float()
-            correct += (logits_BP.argmax(dim=1) == labels_B).sum()
+            correct += (most_likely(logits_BP) == labels_B).sum()
             total += torch.nn.functional.cross_entropy(logits_BP, labels_B, reduction="sum")
         net.train()
         return float(correct) / self._count, float(total) / self._count

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from asr_kd.nets.decision import most_likely
 from asr_kd.stage import write_text
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def batch_sums(losses: Mapping[str, Tensor], logits_BP: Tensor, labels_B: Tensor
     Sums stay on the device; they are read once an epoch, so no step waits for them.
     """
     values = {f"loss_{name}": loss.detach().double() * len(labels_B) for name, loss in losses.items()}
-    values["correct"] = (logits_BP.argmax(dim=1) == labels_B).sum().double()
+    values["correct"] = (most_likely(logits_BP) == labels_B).sum().double()
     values["labelled"] = (labels_B >= 0).sum().double()
     values["frames"] = torch.tensor(float(len(labels_B)), dtype=torch.float64, device=logits_BP.device)
     return values

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from asr_kd.train.cross_entropy import sparse_cross_entropy
 from asr_kd.train.frame_set import NO_LABEL, Batch
 
 
@@ -35,9 +35,10 @@ class HardTargets:
     def losses(self, logits_BP: Tensor, batch: Batch) -> dict[str, Tensor]:
         """``weight * mean(-log softmax(logits)[label])`` in nats, the mean over labelled frames."""
         labels_B = self._labels_N[batch.frames_B].long()
-        total = functional.cross_entropy(logits_BP, labels_B, ignore_index=NO_LABEL, reduction="sum")
-        count = (labels_B != NO_LABEL).sum().clamp(min=1)
-        return {"hard": total * (self._weight / count)}
+        labelled_B = (labels_B != NO_LABEL).to(logits_BP.dtype)
+        weights_B = labelled_B * (self._weight / labelled_B.sum().clamp(min=1))
+        ids_B1 = labels_B.clamp(min=0)[:, None]
+        return {"hard": sparse_cross_entropy(logits_BP, ids_B1, torch.ones_like(weights_B)[:, None], weights_B)}
 
 
 def gradient_shares(losses: dict[str, Tensor], logits_BP: Tensor) -> dict[str, float]:

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_kd.distill import soft_loss
 from asr_kd.distill.soft_loss import dense_soft_loss, logit_loss, sparse_soft_loss
+from asr_kd.train import cross_entropy
 
 
 def normal(*shape: int, seed: int, scale: float = 1.0) -> torch.Tensor:
@@ -100,7 +100,7 @@ def test_rows_are_taken_a_few_at_a_time_without_a_difference(monkeypatch: pytest
     ids_BK, probs_BK = torch.randint(0, 9, (11, 3)), torch.full((11, 3), 1 / 3, dtype=torch.float64)
     found = []
     for values in (1, 30, 10_000):
-        monkeypatch.setattr(soft_loss, "CACHE_VALUES", values)
+        monkeypatch.setattr(cross_entropy, "CACHE_VALUES", values)
         logits_BP = normal(11, 9, seed=1).requires_grad_()
         sparse_soft_loss(logits_BP, ids_BK, probs_BK, 2.0).backward()
         found.append(logits_BP.grad)

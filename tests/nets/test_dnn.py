@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asr_kd.errors import UsageError
-from asr_kd.nets.dnn import DNN, Dropout, NetOptions, num_parameters
+from asr_kd.nets.dnn import DNN, NetOptions, num_parameters
+from asr_kd.nets.dropout import DRAWS, Dropout
 
 CPU = torch.device("cpu")
 
@@ -49,7 +50,7 @@ def test_first_weights_keep_the_size_of_activations() -> None:
 def test_dropout_leaves_out_the_given_part_and_keeps_the_mean(probability: float) -> None:
     count = 200_003
     kept = dropped(probability, torch.ones(1, count), seed=5)
-    rounded = round(probability * 256) / 256
+    rounded = round(probability * DRAWS) / DRAWS
     part = float((kept == 0).double().mean())
     assert abs(part - rounded) < 5 * np.sqrt(rounded * (1 - rounded) / count)
     np.testing.assert_allclose(kept[kept > 0], 1 / (1 - rounded), rtol=1e-6)
