@@ -55,6 +55,7 @@ vocab_size=500     # pieces, for sentencepiece
 lm_text=""         # text for n-gram models
 arpa=""            # n-gram models instead of those that conf/lm.conf and conf/lm_large.conf ask for
 arpa_large=""
+rescored=""        # systems that are scored rescored with the larger model, too: baseline, ensemble, distilled; all if empty
 # shellcheck source=recipes/digits/recipe.sh
 source "recipes/$recipe/recipe.sh"
 parse_options recipe stage stop_stage nj device exp_dir data_dir conf_dir experiment units vocab_size \
@@ -129,7 +130,7 @@ run_fold() {
   local data=$1 exp=$2 fold=$3
   local labels=() dev=(--dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev")
   local lang=$exp/lang aligner=$exp/mono grammar=() members=() train_frames=() frames=() soft=() prior tying=()
-  local decoded=() large="" seed set kind dir
+  local listed=() large="" seed set kind dir
   if [[ -f $conf/tying.conf ]]; then
     lang=$exp/tied
     aligner=$exp/tied_model
@@ -235,7 +236,7 @@ run_fold() {
     done
     finish_jobs
     if [[ -n $large ]]; then
-      for dir in "${decoded[@]}"; do
+      for dir in "${listed[@]}"; do
         job "$exp/log/rescore-$dir.log" asr-kd rescore --old-lm "${arpa:-$exp/lm/lm.arpa.gz}" -- \
           "$exp/decode/$dir" "$large" "$exp/decode/$dir-rescored"
       done
@@ -259,11 +260,15 @@ make_experiment() {
 
 # decode DIR SYSTEM CONF MODEL ...: in the fold that run_fold works on
 decode() {
-  local dir=$1 system=$2 trained_with=$3
+  local dir=$1 system=$2 trained_with=$3 lists=()
   shift 3
-  decoded+=("$dir")
+  if [[ " ${rescored:-$system} " == *" $system "* ]]; then
+    listed+=("$dir")
+  else
+    lists=(--num-best 0)
+  fi
   job "$exp/log/decode-$dir.log" asr-kd decode --config "$conf/decode.conf" --device "$device" \
-    --name "$system" --conf "$conf/$trained_with" \
+    --name "$system" --conf "$conf/$trained_with" "${lists[@]}" \
     --dev-data "$data/dev" --dev-frames "$exp/frames/dev" \
     --test-data "$data/test" --test-frames "$exp/frames/test" --test-labels "$exp/ali/test" \
     -- "$exp/graph" "$@" "$exp/decode/$dir"
