@@ -78,6 +78,17 @@ def test_without_a_rescored_ensemble_a_rescored_student_keeps_no_share(make_expe
     assert gain["reason"]["wer"] == "no system named 'ensemble+4-gram' was decoded"
 
 
+def test_a_rescored_student_without_a_rescored_baseline_is_compared_and_keeps_no_share(make_experiment: Make) -> None:
+    experiment = make_experiment("exp", num_utterances=40)
+    rescore(experiment, but="baseline")
+    results = score(experiment)
+    gain = results["gain_kept_distilled+4-gram"]
+    assert gain["wer"] is None
+    assert gain["reason"]["wer"] == "no system named 'baseline+4-gram' was decoded"
+    assert "distilled+4-gram_vs_ensemble+4-gram" in gain["significance"]
+    assert "distilled+4-gram" in render([results])
+
+
 def test_many_systems_are_compared_in_one_table(make_experiment: Make) -> None:
     experiment = make_experiment("exp")
     rescore(experiment)
