@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from asr_kd.distill.soft_loss import dense_soft_loss, logit_loss, sparse_soft_loss
+from asr_kd.distill.soft_loss import dense_soft_loss, logit_loss, sparse_soft_targets
 from asr_kd.errors import UsageError
 from asr_kd.nets.acoustic_model import AcousticModel
 from asr_kd.options import option
 from asr_kd.targets.ensemble import ensemble_targets
 from asr_kd.targets.store import TargetReader
+from asr_kd.train.cross_entropy import SparseTargets, sparse_cross_entropies
 from asr_kd.train.frame_set import Batch
 from asr_kd.train.objective import HardTargets
 
@@ -41,11 +42,14 @@ class StoredTeacher:
         self.temperature = reader.temperature
 
     def loss(self, logits_BP: Tensor, batch: Batch, weight: float) -> Tensor:
-        """The soft term, with T^2, times its weight."""
+        """The soft term, with T^2, times its weight; of dense targets."""
+        return weight * dense_soft_loss(logits_BP, self._reader.dense_batch(batch.frames_B), self.temperature)
+
+    def sparse_targets(self, batch: Batch, weight: float) -> SparseTargets | None:
+        """What the soft term's targets are where they are sparse."""
         if self._reader.dense:
-            return weight * dense_soft_loss(logits_BP, self._reader.dense_batch(batch.frames_B), self.temperature)
-        ids_BK, probs_BK = self._reader.sparse_batch(batch.frames_B)
-        return sparse_soft_loss(logits_BP, ids_BK, probs_BK, self.temperature, weight=weight)
+            return None
+        return sparse_soft_targets(*self._reader.sparse_batch(batch.frames_B), self.temperature, weight=weight)
 
 
 class StoredLogits:
@@ -91,8 +95,16 @@ class DistillObjective:
     def losses(self, logits_BP: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The terms ``soft`` and ``hard``, weighted; a term of weight 0 is not computed."""
         losses: dict[str, Tensor] = {}
-        if self._weights.soft_weight > 0:
-            losses["soft"] = self._teacher.loss(logits_BP, batch, self._weights.soft_weight)
+        sparse: dict[str, SparseTargets] = {}
+        weight = self._weights.soft_weight
+        if weight > 0:
+            soft = self._teacher.sparse_targets(batch, weight) if isinstance(self._teacher, StoredTeacher) else None
+            if soft is not None:
+                sparse["soft"] = soft
+            else:
+                losses["soft"] = self._teacher.loss(logits_BP, batch, weight)
         if self._weights.hard_weight > 0:
-            losses |= self._hard.losses(logits_BP, batch)
+            sparse["hard"] = self._hard.targets(batch)
+        if sparse:
+            losses |= zip(sparse, sparse_cross_entropies(logits_BP, list(sparse.values())), strict=True)
         return losses

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from asr_kd.train.cross_entropy import sparse_cross_entropy
+from asr_kd.train.cross_entropy import SparseTargets, sparse_cross_entropies
 
 
 def dense_soft_loss(logits_BP: Tensor, probs_BP: Tensor, temperature: float) -> Tensor:
@@ -29,13 +29,16 @@ def logit_loss(logits_BP: Tensor, targets_BP: Tensor) -> Tensor:
     return functional.mse_loss(z_BP, v_BP) / 2
 
 
+def sparse_soft_targets(ids_BK: Tensor, probs_BK: Tensor, temperature: float, *, weight: float = 1.0) -> SparseTargets:
+    """Targets whose cross-entropy is `dense_soft_loss` times a weight, for distributions given as classes and
+    probabilities that sum to one. A class may stand more than once in a row."""
+    weights_B = torch.full_like(probs_BK[:, 0], weight / len(probs_BK))
+    return SparseTargets(ids_BK, probs_BK, weights_B, temperature)
+
+
 def sparse_soft_loss(
     logits_BP: Tensor, ids_BK: Tensor, probs_BK: Tensor, temperature: float, *, weight: float = 1.0
 ) -> Tensor:
-    """As `dense_soft_loss`, for distributions given as class ids and probabilities that sum to one, times a weight.
-
-    An id may stand more than once in a row; its probabilities add up. A weight given here costs nothing, one
-    multiplied onto the loss costs another pass over the gradient.
-    """
-    weights_B = torch.full_like(logits_BP[:, 0], weight / len(logits_BP), requires_grad=False)
-    return sparse_cross_entropy(logits_BP, ids_BK, probs_BK, weights_B, temperature)
+    """The cross-entropy of `sparse_soft_targets`."""
+    (loss,) = sparse_cross_entropies(logits_BP, [sparse_soft_targets(ids_BK, probs_BK, temperature, weight=weight)])
+    return loss

@@ -1,9 +1,10 @@
-"""Cross-entropy with distributions of a few classes each, such as labels: loss and gradient in one pass.
+"""Cross-entropy with distributions of a few classes each, such as labels: losses and gradient in one pass.
 
 Legend: B frames of a batch, R rows at a time, P pdfs, K classes given of a frame.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,53 +13,78 @@ from torch import Tensor
 CACHE_VALUES = 1 << 18
 
 
-def sparse_cross_entropy(
-    logits_BP: Tensor, ids_BK: Tensor, probs_BK: Tensor, weights_B: Tensor, temperature: float = 1.0
-) -> Tensor:
-    """``sum_B w * T^2 * -sum_K p log softmax(z / T)`` in nats, for probabilities that sum to one in every row.
+@dataclass(frozen=True)
+class SparseTargets:
+    """What a batch should be, and how much that counts.
 
-    An id may stand more than once in a row; its probabilities add up.
-
-    Args:
+    Attributes:
+        ids_BK: classes. One may stand more than once in a row; its probabilities add up.
+        probs_BK: their probabilities, which sum to one in every row.
         weights_B: of each frame; one of 0 has no loss and no gradient.
+        temperature: T.
     """
-    loss: Tensor = _SparseCrossEntropy.apply(logits_BP, ids_BK, probs_BK, weights_B, temperature)
-    return loss
+
+    ids_BK: Tensor
+    probs_BK: Tensor
+    weights_B: Tensor
+    temperature: float = 1.0
 
 
-class _SparseCrossEntropy(torch.autograd.Function):
-    """The softmax with the few given probabilities taken off is the gradient, ``T w (q - p)``.
+def sparse_cross_entropies(logits_BP: Tensor, targets: Sequence[SparseTargets]) -> tuple[Tensor, ...]:
+    """``sum_B w * T^2 * -sum_K p log softmax(z / T)`` in nats, of each of the targets."""
+    if logits_BP.device.type != "cpu":
+        # A sum of their gradients costs a GPU less than asking it whether all losses are wanted as they are.
+        return tuple(_SparseCrossEntropies.apply(logits_BP, (one,))[0] for one in targets)
+    losses: tuple[Tensor, ...] = _SparseCrossEntropies.apply(logits_BP, tuple(targets))
+    return losses
+
+
+class _SparseCrossEntropies(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits_BP: Tensor, targets: Sequence[SparseTargets]) -> tuple[Tensor, ...]:
+        gradient_BP, losses = _gradient(logits_BP, targets, [1.0] * len(targets))
+        ctx.save_for_backward(logits_BP, gradient_BP)
+        ctx.targets = targets
+        return losses
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        logits_BP, gradient_BP = ctx.saved_tensors
+        if logits_BP.device.type != "cpu":
+            return gradient_BP * grads[0], None
+        factors = [float(grad) for grad in grads]
+        if any(factor != 1.0 for factor in factors):
+            gradient_BP, _ = _gradient(logits_BP, ctx.targets, factors)
+        return gradient_BP, None
+
+
+def _gradient(
+    logits_BP: Tensor, targets: Sequence[SparseTargets], factors: Sequence[float]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The losses, and the gradient of their sum with factors: a softmax with the given probabilities taken off.
 
     On the CPU a few rows at a time, which stay in its cache from the logits to the finished gradient: with thousands
     of classes, memory is the limit.
     """
-
-    @staticmethod
-    def forward(
-        ctx: Any, logits_BP: Tensor, ids_BK: Tensor, probs_BK: Tensor, weights_B: Tensor, temperature: float
-    ) -> Tensor:
-        probs_BK, weights_B = probs_BK.to(logits_BP.dtype), weights_B.to(logits_BP.dtype)
-        gradient_BP = torch.empty_like(logits_BP)
-        losses_B = logits_BP.new_empty(len(logits_BP))
-        for rows in _stretches(logits_BP):
-            q_RP, ids_RK, probs_RK = gradient_BP[rows], ids_BK[rows], probs_BK[rows]
-            factor_R1 = weights_B[rows, None] * temperature
-            torch.div(logits_BP[rows], temperature, out=q_RP)
+    gradient_BP = torch.empty_like(logits_BP)
+    losses_B = [logits_BP.new_empty(len(logits_BP)) for _ in targets]
+    for rows in _stretches(logits_BP):
+        for number, (one, factor) in enumerate(zip(targets, factors, strict=True)):
+            q_RP = gradient_BP[rows] if number == 0 else torch.empty_like(gradient_BP[rows])
+            ids_RK, probs_RK = one.ids_BK[rows], one.probs_BK[rows].to(logits_BP.dtype)
+            factor_R1 = one.weights_B[rows, None].to(logits_BP.dtype) * (one.temperature * factor)
+            torch.div(logits_BP[rows], one.temperature, out=q_RP)
             picked_R = (q_RP.gather(1, ids_RK) * probs_RK).sum(dim=1)
             largest_R = q_RP.amax(dim=1)
             torch.softmax(q_RP, dim=1, out=q_RP)
             # The likeliest class tells the normaliser: log q = z / T - log_sum. Its q is never too small for a log.
             log_sum_R = largest_R - q_RP.amax(dim=1).log()
-            torch.sub(log_sum_R, picked_R, out=losses_B[rows])
+            torch.sub(log_sum_R, picked_R, out=losses_B[number][rows])
             q_RP.mul_(factor_R1).scatter_add_(1, ids_RK, probs_RK * -factor_R1)
-        ctx.save_for_backward(gradient_BP)
-        return (losses_B @ weights_B) * temperature**2
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
-        (gradient_BP,) = ctx.saved_tensors
-        done = gradient_BP.device.type == "cpu" and float(grads[0]) == 1.0
-        return gradient_BP if done else gradient_BP * grads[0], None, None, None, None
+            if number > 0:
+                gradient_BP[rows] += q_RP
+    weighted = ((losses_B[n] @ one.weights_B.to(logits_BP.dtype)) * one.temperature**2 for n, one in enumerate(targets))
+    return gradient_BP, tuple(weighted)
 
 
 def _stretches(logits_BP: Tensor) -> Iterator[slice]:

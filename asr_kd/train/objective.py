@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from asr_kd.train.cross_entropy import sparse_cross_entropy
+from asr_kd.train.cross_entropy import SparseTargets, sparse_cross_entropies
 from asr_kd.train.frame_set import NO_LABEL, Batch
 
 
@@ -34,11 +34,15 @@ class HardTargets:
 
     def losses(self, logits_BP: Tensor, batch: Batch) -> dict[str, Tensor]:
         """``weight * mean(-log softmax(logits)[label])`` in nats, the mean over labelled frames."""
+        (loss,) = sparse_cross_entropies(logits_BP, [self.targets(batch)])
+        return {"hard": loss}
+
+    def targets(self, batch: Batch) -> SparseTargets:
+        """The labels as distributions of one class each."""
         labels_B = self._labels_N[batch.frames_B].long()
-        labelled_B = (labels_B != NO_LABEL).to(logits_BP.dtype)
+        labelled_B = (labels_B != NO_LABEL).float()
         weights_B = labelled_B * (self._weight / labelled_B.sum().clamp(min=1))
-        ids_B1 = labels_B.clamp(min=0)[:, None]
-        return {"hard": sparse_cross_entropy(logits_BP, ids_B1, torch.ones_like(weights_B)[:, None], weights_B)}
+        return SparseTargets(labels_B.clamp(min=0)[:, None], torch.ones_like(labelled_B)[:, None], weights_B)
 
 
 def gradient_shares(losses: dict[str, Tensor], logits_BP: Tensor) -> dict[str, float]:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from asr_kd.train.cross_entropy import SparseTargets, sparse_cross_entropies
 from asr_kd.train.frame_set import Batch
 from asr_kd.train.objective import HardTargets
 
@@ -28,3 +29,33 @@ def test_loss_and_gradient_of_labels_equal_those_of_torch(labels: list[int], wei
     torch.testing.assert_close(
         torch.autograd.grad(found, logits_BP)[0], torch.autograd.grad(expected, logits_BP)[0], rtol=1e-6, atol=1e-9
     )
+
+
+def dense_loss(logits_BP: torch.Tensor, given: SparseTargets) -> torch.Tensor:
+    probs_BP = torch.zeros_like(logits_BP).scatter_add(1, given.ids_BK, given.probs_BK)
+    logq_BP = torch.log_softmax(logits_BP / given.temperature, dim=1)
+    return -(given.weights_B * (probs_BP * logq_BP).sum(dim=1)).sum() * given.temperature**2
+
+
+@given(factors=st.lists(st.sampled_from([0.0, 0.3, 1.0]), min_size=1, max_size=3), rows=st.integers(1, 9))
+@settings(max_examples=40, deadline=None)
+def test_several_targets_together_equal_each_alone_however_their_losses_are_weighed(
+    factors: list[float], rows: int
+) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    logits_BP = torch.randn(rows, 11, generator=generator, dtype=torch.float64).mul_(3).requires_grad_()
+    targets = []
+    for number in range(len(factors)):
+        ids_BK = torch.randint(11, (rows, 4), generator=generator)
+        probs_BK = torch.rand(rows, 4, generator=generator, dtype=torch.float64)
+        weights_B = torch.rand(rows, generator=generator, dtype=torch.float64)
+        targets.append(SparseTargets(ids_BK, probs_BK / probs_BK.sum(dim=1, keepdim=True), weights_B, 1.0 + number))
+    found = sparse_cross_entropies(logits_BP, targets)
+    expected = [dense_loss(logits_BP, one) for one in targets]
+    torch.testing.assert_close(list(found), expected)
+    together, apart = (sum(f * loss for f, loss in zip(factors, losses, strict=True)) for losses in (found, expected))
+    assert isinstance(together, torch.Tensor)
+    assert isinstance(apart, torch.Tensor)
+    torch.testing.assert_close(*(torch.autograd.grad(total, logits_BP)[0] for total in (together, apart)))
+    (alone,) = torch.autograd.grad(sparse_cross_entropies(logits_BP, targets)[-1], logits_BP)
+    torch.testing.assert_close(alone, torch.autograd.grad(dense_loss(logits_BP, targets[-1]), logits_BP)[0])
