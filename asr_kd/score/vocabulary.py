@@ -8,6 +8,7 @@ from typing import Any
 from asr_kd.lang.arpa import BackoffModel
 from asr_kd.lang.lexicon import EPSILON, SENTENCE_END, SENTENCE_START
 from asr_kd.lang.symbols import BACKOFF, load_symbols
+from asr_kd.lang.units import is_piece_vocabulary
 from asr_kd.score.systems import System
 
 _NOT_WORDS = {EPSILON, SENTENCE_START, SENTENCE_END, BACKOFF}
@@ -16,12 +17,11 @@ _NOT_WORDS = {EPSILON, SENTENCE_START, SENTENCE_END, BACKOFF}
 def read_vocabulary(experiment: Path) -> frozenset[str] | None:
     """The words that an experiment's decoding graph can put out.
 
-    None where there is no graph, or where it puts out units that words are joined from: it then has no vocabulary.
+    None where there is no graph, or where it puts out pieces that words are joined from: it then has no vocabulary.
     """
-    graph = experiment / "graph"
-    if not (graph / "words.txt").exists() or (graph / "units.json").exists():
-        return None
-    return frozenset(load_symbols(graph / "words.txt").symbols) - _NOT_WORDS
+    path = experiment / "graph" / "words.txt"
+    symbols = load_symbols(path).symbols if path.exists() else ()
+    return None if not symbols or is_piece_vocabulary(symbols) else frozenset(symbols) - _NOT_WORDS
 
 
 def out_of_vocabulary(systems: Sequence[System], vocabulary: Collection[str]) -> dict[str, Any]:
@@ -48,12 +48,16 @@ def out_of_vocabulary(systems: Sequence[System], vocabulary: Collection[str]) ->
 def language_models(references: Sequence[Sequence[str]], paths: Sequence[Path]) -> list[dict[str, Any]]:
     """Perplexity of the test set's references under each ARPA file, over the words it knows and the sentences' ends.
 
+    A model of pieces is left out: it knows no words, and a perplexity of pieces does not compare with one of words.
+
     Raises:
         GrammarError: a file is not an ARPA file.
     """
     found = []
     for path in paths:
         model = BackoffModel.load(path)
+        if is_piece_vocabulary(model.words):
+            continue
         scored = zip(references, model.log_probs(references), strict=True)
         known = [
             float(logp)

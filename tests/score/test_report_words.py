@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from asr_kd.decode.graph import build_graph, save_graph
+from asr_kd.hmm.states import monophone_states
+from asr_kd.lang.grammar import word_loop
+from asr_kd.lang.lexicon import Lexicon
+from asr_kd.lang.units import Spelling
 from asr_kd.score.report import render
 from asr_kd.score.report_words import stars
 from asr_kd.score.systems import load_systems
@@ -125,7 +130,14 @@ def test_the_vocabulary_is_that_of_the_graph(tmp_path: Path) -> None:
     symbols = ["<eps>", "one", "two", "#0", "<s>", "</s>"]
     (tmp_path / "graph/words.txt").write_text("".join(f"{word} {n}\n" for n, word in enumerate(symbols)))
     assert read_vocabulary(tmp_path) == {"one", "two"}
-    (tmp_path / "graph/units.json").write_text("{}")
+
+
+def test_a_graph_of_pieces_has_no_vocabulary(tmp_path: Path) -> None:
+    spelling = Spelling.of(["ONE", "TWO"])
+    lexicon = Lexicon(tuple((piece, spelling.of_piece(piece)) for piece in spelling.single_pieces()))
+    inventory = monophone_states(lexicon, "SIL", 1, 1)
+    (tmp_path / "graph").mkdir()
+    save_graph(tmp_path / "graph", build_graph(lexicon, inventory, word_loop(lexicon)), lexicon, inventory)
     assert read_vocabulary(tmp_path) is None
 
 
@@ -138,6 +150,11 @@ def test_perplexity_leaves_out_unknown_words(tmp_path: Path) -> None:
     logs = [-1.0, -0.25, -0.5, -0.25, -0.5]
     assert found["perplexity"] == pytest.approx(10 ** (-np.mean(logs)), rel=1e-5)
     assert (found["unknown_words"], found["order"]) == (1, 1)
+
+
+def test_a_model_of_pieces_has_no_perplexity_of_words(tmp_path: Path) -> None:
+    (tmp_path / "lm.arpa").write_text(ARPA.replace("one", "▁one"))
+    assert language_models([("one", "two")], [tmp_path / "lm.arpa"]) == []
 
 
 def test_the_page_says_what_is_known_of_the_words(make_experiment: Make) -> None:
