@@ -5,15 +5,16 @@ confidences (rescore writes them), the CTM has them too.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from asr_kd.decode.word_times import word_spans
 from asr_kd.frames.store import FrameStore
-from asr_kd.hmm.align_store import AlignOptions, Language, align_store
+from asr_kd.hmm.align_store import AlignOptions, Language, Transcripts, align_store
 from asr_kd.hmm.posteriors import load_models
+from asr_kd.lang.units import Spelling
 from asr_kd.nets.acoustic_model import check_states
 from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.options import group, option
@@ -41,28 +42,41 @@ def run(options: Options) -> None:
     stage = Stage(options.out, command="make-ctm", options=options, inputs=inputs)
     if stage.finished():
         return
-    language = Language.load(options.lang)
+    words = {utterance: tuple(spoken) for utterance, spoken in read_text(options.decoded / "hyp.txt").items() if spoken}
+    language = _with_spelled(Language.load(options.lang), words)
     device = prepare(options.device)
     store = FrameStore(options.frames)
     model = load_models([options.model], store, device, options.device.dtype)[options.model]
     check_states(model, language.states.fingerprint, model_path=options.model, other_path=options.lang)
-    words = {utterance: tuple(spoken) for utterance, spoken in read_text(options.decoded / "hyp.txt").items() if spoken}
     confidences = options.decoded / CONFIDENCE_FILE
     sure = read_confidences(confidences) if confidences.exists() else {}
     with stage.writing() as partial:
-        pdfs, _ = align_store(model, store, words, language, options.align, device=device, nj=options.nj)
+        pdfs, dropped = align_store(model, store, words, language, options.align, device=device, nj=options.nj)
+        reasons = dict(dropped)
         lines, shift_s = [], store.meta["frame_shift_ms"] / 1000
         for utterance, frames in tqdm(store.index.slices(), "word times", unit="utt", disable=None, leave=False):
             if utterance not in words:
                 continue
-            own = pdfs[frames]
             spoken = language.lexicon.spoken(words[utterance])
-            spans = word_spans(spoken, own, language.lexicon, language.states) if (own >= 0).all() else None
+            aligned = utterance not in reasons
+            spans = word_spans(spoken, pdfs[frames], language.lexicon, language.states) if aligned else None
             if spans is None:
-                log.warning("%s: its words do not fit in its frames, left out", utterance)
+                reason = reasons.get(utterance, "its words do not fit in its frames")
+                log.warning("%s: left out, %s", utterance, reason)
                 continue
             for place, (word, span) in enumerate(zip(words[utterance], spans, strict=True)):
                 times = span.first * shift_s, span.length * shift_s
                 lines.append(ctm_line(utterance, *times, word, sure[utterance][place] if utterance in sure else None))
         write_text(partial / CTM_FILE, "".join(lines))
     log.info("%s: %d words", options.out / CTM_FILE, len(lines))
+
+
+def _with_spelled(language: Language, words: Transcripts) -> Language:
+    """Where the lexicon spells its words, also those it lacks: pieces make words that no transcript has."""
+    lexicon = language.lexicon
+    spelling = Spelling.of_lexicon(lexicon.entries)
+    if spelling is None:
+        return language
+    lacked = sorted({word for spoken in words.values() for word in spoken if word not in lexicon})
+    spelled = tuple((word, spelling.of_word(word)) for word in lacked if spelling.covers(word))
+    return replace(language, lexicon=replace(lexicon, entries=(*lexicon.entries, *spelled)))

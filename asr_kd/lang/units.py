@@ -63,6 +63,14 @@ class Spelling:
         distinct = set(words)
         return Spelling(frozenset(word[0] for word in distinct), frozenset("".join(word[1:] for word in distinct)))
 
+    @staticmethod
+    def of_lexicon(entries: Sequence[tuple[str, tuple[str, ...]]]) -> "Spelling | None":
+        """The spelling that a lexicon's pronunciations were made with; None where they are not spelled."""
+        phones = {phone for _, spoken in entries for phone in spoken}
+        begins = {phone for phone in phones if phone.endswith(BEGIN_MARK)}
+        found = Spelling(frozenset(phone.removesuffix(BEGIN_MARK) for phone in begins), frozenset(phones - begins))
+        return found if all(found.of_word(word) == spoken for word, spoken in entries) else None
+
     @cached_property
     def characters(self) -> frozenset[str]:
         """All of them."""

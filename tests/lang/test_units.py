@@ -64,6 +64,13 @@ def test_characters_that_are_no_phones_are_left_out_of_a_words_phones() -> None:
     assert not spelling.covers("TXO")
 
 
+def test_a_lexicon_tells_the_spelling_it_was_made_with() -> None:
+    spelling = Spelling.of(["TWO", "NOT"])
+    entries = [(word, spelling.of_word(word)) for word in ("TWO", "NOT", "OWN", "TXO")]
+    assert Spelling.of_lexicon(entries) == spelling
+    assert Spelling.of_lexicon([*entries, ("ONE", ("W", "O", "N"))]) is None
+
+
 def test_every_word_of_known_characters_can_be_made_from_single_pieces() -> None:
     spelling = Spelling.of(["TWO", "TEN"])
     assert set(characters_of("NEWTON")) <= set(spelling.single_pieces())
