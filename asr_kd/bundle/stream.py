@@ -95,7 +95,7 @@ class Stream:
         self._frame_s = recognizer.front_end.frame_shift_ms / 1000
         self._chunk = max(round(recognizer.front_end.log_mel.sample_rate * self._options.chunk_ms / 1000), 1)
         self._waiting = np.zeros(0, np.float32)
-        self._counted = self._front_end.heard
+        self._remembered = self._counted = self._front_end.heard
         self._start = self._lead = 0
         self._said: tuple[str, ...] = ()
 
@@ -119,7 +119,7 @@ class Stream:
         self._waiting = self._waiting[:0]
         yield from self._advance(self._front_end.finish())
         best = self._search.best(ended=False)
-        yield from self._ended(best, self._pause(best.trailing_silence), kept_pause_s=math.inf)
+        yield from self._ended(best, self._pause(best), kept_pause_s=math.inf)
 
     def _hear(self, samples: np.ndarray) -> Iterator[Heard]:
         known = len(self._front_end.log_mel)
@@ -133,7 +133,7 @@ class Stream:
         self._search.advance(self._recognizer.network.log_likelihoods(windows_TW))
         best = self._search.best(ended=False)
         num_frames = self._search.num_frames
-        pause = self._pause(best.trailing_silence)
+        pause = self._pause(best)
         pause_s, seconds = pause * self._frame_s, num_frames * self._frame_s
         if pause_s >= min(KEPT_PAUSE_S, seconds):
             # Normalised by its own mean and variance, silence would soon look like speech.
@@ -147,20 +147,27 @@ class Stream:
             self._said = words
             yield self._result(words, self._lead + num_frames, ended=False)
 
-    def _pause(self, trailing_silence: int) -> int:
-        """Frames of silence at the end of what was searched, as the model or as the gate hears it."""
+    def _pause(self, best: Partial) -> int:
+        """Frames of silence at the end of what was searched, as the gate hears it or, after a word, the model.
+
+        Without a word the model has said nothing yet: speech far from the corpus' level is silence to it at first.
+        """
+        by_model = best.trailing_silence if best.labels else 0
         not_searched = len(self._front_end.log_mel) - self._lead - self._search.num_frames
-        return min(max(trailing_silence, self._gate.quiet - not_searched), self._search.num_frames)
+        return min(max(by_model, self._gate.quiet - not_searched), self._search.num_frames)
 
     def _ended(self, best: Partial, pause: int, kept_pause_s: float = KEPT_PAUSE_S) -> Iterator[Heard]:
         """Put out the utterance without most of its last pause, unless nothing was said, and begin the next."""
         num_frames = self._lead + self._search.num_frames
         left = num_frames
-        if pause < self._search.num_frames and self._words(best.labels):
-            left = round(max(pause - kept_pause_s / self._frame_s, 0.0))
-            yield self._result(self._final_words(num_frames - left), num_frames - left, ended=True)
-            self._counted = self._counted.counting_for(min(self._counted.count, REMEMBERED_FRAMES))
-            self._front_end.heard = self._counted
+        if pause < self._search.num_frames:
+            kept = num_frames - round(max(pause - kept_pause_s / self._frame_s, 0.0))
+            words = self._final_words(kept)
+            if words or best.labels:
+                left = num_frames - kept
+                yield self._result(words, kept, ended=True)
+                self._remembered = self._counted.counting_for(min(self._counted.count, REMEMBERED_FRAMES))
+        self._counted = self._front_end.heard = self._remembered
         # A word is noticed a little after it began: what was before belongs to it.
         self._lead = min(round(KEPT_PAUSE_S / self._frame_s), left)
         self._front_end.forget(num_frames - self._lead)

@@ -63,6 +63,17 @@ def test_each_utterance_is_recognised_as_a_file_with_its_samples(
         assert recognizer.recognize(tmp_path / "own.wav").words == one.words
 
 
+@pytest.mark.parametrize("options", [NEVER, StreamOptions()])
+def test_a_recording_that_the_first_pass_takes_for_silence_is_recognised_as_its_file(
+    recognizer: Recognizer, files: list[Path], tmp_path: Path, options: StreamOptions
+) -> None:
+    for file in files[:6]:
+        samples = 1e-3 * recognizer.read(file)
+        soundfile.write(tmp_path / "quiet.wav", samples, RATE, "FLOAT")
+        found = recognizer.recognize(tmp_path / "quiet.wav").words
+        assert found and [one.words for one in ended(heard(recognizer, [samples], options))] == [found]
+
+
 def test_a_pause_ends_an_utterance_and_the_next_begins(recognizer: Recognizer, files: list[Path]) -> None:
     one, two = (recognizer.read(file) for file in files[:2])
     found = ended(heard(recognizer, [one, pause(1.5), two, pause(1.5)]))
