@@ -6,8 +6,9 @@ DECODED was made by `decode --num-best N`. OUT is a decode directory too: score,
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from asr_kd.decode.confidence import word_confidences
 from asr_kd.decode.nbest import Sentence
 from asr_kd.decode.nbest_file import FOLDER, nbest_path, read_nbest
 from asr_kd.decode.rescoring import Candidates, RescoreOptions, Weights
-from asr_kd.errors import DataError
+from asr_kd.errors import DataError, MismatchError
 from asr_kd.lang.arpa import BackoffModel
+from asr_kd.lang.units import is_piece_vocabulary, to_words
 from asr_kd.options import group, option
 from asr_kd.score.ctm import CONFIDENCE_FILE, write_confidences
 from asr_kd.score.decoded import SYSTEM_FILE, read_info, read_text
@@ -29,6 +31,8 @@ from asr_kd.stage import Stage, file_sha256, fingerprint, write_json, write_text
 log = logging.getLogger(__name__)
 
 _COPIED = ("ref.txt", "frames.tsv", "utt2spk")
+
+Joined = Callable[[Sequence[str]], tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,22 +60,24 @@ def run(options: Options) -> None:
     dev, test = (read_nbest(nbest_path(options.decoded, name)) for name in ("dev", "test"))
     dev_reference = read_text(options.decoded / FOLDER / "dev_ref.txt")
     test_reference = read_text(options.decoded / "ref.txt")
-    new = BackoffModel.load(options.lm)
-    old = None if options.old_lm is None else BackoffModel.load(options.old_lm)
+    in_pieces = is_piece_vocabulary(chain.from_iterable(s.words for found in dev.values() for s in found))
+    joined: Joined = to_words if in_pieces else tuple
+    new = _model(options.lm, in_pieces)
+    old = None if options.old_lm is None else _model(options.old_lm, in_pieces)
     with stage.writing() as partial:
-        errors = _errors(dev_reference, dev)
+        errors = _errors(dev_reference, dev, joined)
         candidates = Candidates(dev, new, old)
         flat = np.concatenate([errors[utterance] for utterance in candidates.utterances])
         weights = candidates.tune(flat, float(system["acoustic_scale"]), options.tuning)
-        dev_wer = _wer(dev_reference, _words(dev_reference, candidates, weights))
+        dev_wer = _wer(dev_reference, _words(dev_reference, candidates, weights, joined))
         oracles = {
             "dev_oracle_wer": oracle_error_rate(dev_reference, errors),
-            "oracle_wer": oracle_error_rate(test_reference, _errors(test_reference, test)),
+            "oracle_wer": oracle_error_rate(test_reference, _errors(test_reference, test, joined)),
         }
         candidates = Candidates(test, new, old)
-        words = _words(test_reference, candidates, weights)
+        words = _words(test_reference, candidates, weights, joined)
         write_text(partial / "hyp.txt", "".join(f"{' '.join((u, *spoken))}\n" for u, spoken in words.items()))
-        lists = candidates.lists(weights)
+        lists = {u: ([joined(one) for one in found], costs) for u, (found, costs) in candidates.lists(weights).items()}
         write_confidences(
             partial / CONFIDENCE_FILE,
             {u: word_confidences(spoken, *lists[u]) if u in lists else [] for u, spoken in words.items()},
@@ -91,16 +97,29 @@ def _system(decoded: Path) -> dict[str, Any]:
     return dict(json.loads((decoded / SYSTEM_FILE).read_text(encoding="utf-8")))
 
 
-def _errors(reference: Mapping[str, Sequence[str]], lists: Mapping[str, Sequence[Sentence]]) -> dict[str, np.ndarray]:
-    return {u: edit_distances(reference[u], [s.words for s in sentences]) for u, sentences in lists.items()}
+def _model(path: Path, in_pieces: bool) -> BackoffModel:
+    """A language model, which must be of what the lists hold."""
+    model = BackoffModel.load(path)
+    if is_piece_vocabulary(model.words) != in_pieces:
+        kinds = ("words", "pieces of words")
+        raise MismatchError(
+            f"{path}: a model of {kinds[not in_pieces]}, but the lists are of {kinds[in_pieces]}; give one of these"
+        )
+    return model
+
+
+def _errors(
+    reference: Mapping[str, Sequence[str]], lists: Mapping[str, Sequence[Sentence]], joined: Joined
+) -> dict[str, np.ndarray]:
+    return {u: edit_distances(reference[u], [joined(s.words) for s in sentences]) for u, sentences in lists.items()}
 
 
 def _words(
-    reference: Mapping[str, Sequence[str]], candidates: Candidates, weights: Weights
+    reference: Mapping[str, Sequence[str]], candidates: Candidates, weights: Weights, joined: Joined
 ) -> dict[str, tuple[str, ...]]:
     """The words chosen for each utterance; none where there was no hypothesis."""
     chosen = zip(candidates.utterances, candidates.chosen(weights).tolist(), strict=True)
-    return dict.fromkeys(reference, ()) | {utterance: candidates.words[place] for utterance, place in chosen}
+    return dict.fromkeys(reference, ()) | {utterance: joined(candidates.words[place]) for utterance, place in chosen}
 
 
 def _wer(reference: Mapping[str, Sequence[str]], words: Mapping[str, Sequence[str]]) -> float:

@@ -27,7 +27,7 @@ class Sentence:
     """One of an utterance's hypotheses.
 
     Attributes:
-        words: the words.
+        words: what the graph put out, as its language model knows it: words, or the pieces they are joined from.
         graph_cost: of grammar, silences and pronunciations, without insertion penalty.
         acoustic_cost: negated sum of the scores along its best path, at scale 1.
     """
