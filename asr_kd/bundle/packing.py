@@ -1,5 +1,6 @@
 """Pack a model with its graph and settings into a bundle."""
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from asr_kd.bundle.contents import TORCH_FILE, RecognitionSettings, write_descri
 from asr_kd.decode.graph import ABOUT_FILE, GRAPH_FILE, WORDS_FILE, DecodingGraph
 from asr_kd.errors import MismatchError
 from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel, check_states
+
+log = logging.getLogger(__name__)
 
 
 def write_bundle(out: Path, *, model: Path, graph: Path, settings: RecognitionSettings) -> None:
@@ -22,6 +25,12 @@ def write_bundle(out: Path, *, model: Path, graph: Path, settings: RecognitionSe
     acoustic = AcousticModel.load(model)
     if "fbank" not in acoustic.card.features:
         raise MismatchError(f"{model} was not trained on filter banks that asr_kd made: a bundle could not hear audio")
+    if acoustic.card.features["cmvn"]["cmvn"] == "speaker":
+        log.warning(
+            "%s was trained on features normalised for each speaker, but a bundle hears each recording as a speaker of "
+            "its own: train on those of make-fbank --cmvn utterance --cmvn-prior-frames 100",
+            model,
+        )
     check_states(acoustic, DecodingGraph.load(graph).states_fingerprint, model_path=model, other_path=graph)
     shutil.copyfile(model / MODEL_FILE, out / TORCH_FILE)
     for name in (GRAPH_FILE, WORDS_FILE, ABOUT_FILE):
