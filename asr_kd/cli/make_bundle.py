@@ -2,14 +2,15 @@
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from asr_kd.bundle.contents import RecognitionSettings
 from asr_kd.bundle.packing import write_bundle
 from asr_kd.decode.recognition import SearchOptions
 from asr_kd.errors import MismatchError, UsageError
-from asr_kd.options import group, option
+from asr_kd.options import option
 from asr_kd.stage import Stage, digest, fingerprint, read_run
 
 log = logging.getLogger(__name__)
@@ -21,13 +22,14 @@ class Options:
     graph: Path = option("decoding graph, from asr-kd make-graph or import-kaldi-graph", positional=True)
     out: Path = option("bundle to make", positional=True)
     decoded: Path | None = option(
-        "results of asr-kd decode for this model: scale and penalty are taken from its tuning",
+        "results of asr-kd decode for this model: scale, penalty and the limits of the search are taken from there",
         default=None,
         affects_result=False,
     )
     acoustic_scale: float | None = option("weight of the acoustic scores, without --decoded", default=None)
     insertion_penalty: float = option("cost of a word, without --decoded", default=0.0)
-    search: SearchOptions = group(SearchOptions)
+    beam: float | None = option("as of decode; by default as decoded, without --decoded 13", default=None)
+    max_active: int | None = option("as of decode; by default as decoded, without --decoded 7000", default=None)
 
     def __post_init__(self) -> None:
         if (self.decoded is None) == (self.acoustic_scale is None):
@@ -47,19 +49,17 @@ def run(options: Options) -> None:
 
 
 def _settings(options: Options) -> RecognitionSettings:
-    scale, penalty = options.acoustic_scale, options.insertion_penalty
+    settings: dict[str, Any] = asdict(SearchOptions()) | {
+        "acoustic_scale": options.acoustic_scale,
+        "insertion_penalty": options.insertion_penalty,
+    }
     if options.decoded is not None:
         decoded_with = read_run(options.decoded)["identity"]["inputs"].get("models")
         if decoded_with != digest([fingerprint(options.model)]):
             raise MismatchError(
                 f"--decoded {options.decoded}: not the results of {options.model}, so its tuning does not hold for it"
             )
-        tuned = json.loads((options.decoded / "system.json").read_text(encoding="utf-8"))
-        scale, penalty = float(tuned["acoustic_scale"]), float(tuned["insertion_penalty"])
-    assert scale is not None
-    return RecognitionSettings(
-        acoustic_scale=scale,
-        insertion_penalty=penalty,
-        beam=options.search.beam,
-        max_active=options.search.max_active,
-    )
+        decoded = json.loads((options.decoded / "system.json").read_text(encoding="utf-8"))
+        settings = {name: decoded[name] for name in settings}
+    given = {"beam": options.beam, "max_active": options.max_active}
+    return RecognitionSettings(**settings | {name: value for name, value in given.items() if value is not None})

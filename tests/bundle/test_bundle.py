@@ -178,6 +178,34 @@ def test_another_models_results_are_refused(pipeline: Pipeline, tmp_path: Path, 
     assert str(exp / "decode/ensemble") in complaint()
 
 
+def test_the_search_is_as_wide_as_it_was_when_scale_and_penalty_were_tuned(pipeline: Pipeline, tmp_path: Path) -> None:
+    exp, decoded = pipeline.exp, tmp_path / "decoded"
+    shutil.copytree(exp / "decode/distilled-1", decoded)
+    system = json.loads((decoded / "system.json").read_text())
+    (decoded / "system.json").write_text(json.dumps(system | {"beam": 11.0, "max_active": 300}))
+    words = ["--decoded", decoded, exp / "students/distilled-1", exp / "graph"]
+    for flags, expected in (([], (11.0, 300)), (["--beam", "9"], (9.0, 300)), (["--max-active", "50"], (11.0, 50))):
+        out = tmp_path / "-".join(["bundle", *flags])
+        assert main(["make-bundle", *flags, *map(str, words), str(out)]) == 0
+        found = read_bundle(out)["recognition"]
+        assert (found["beam"], found["max_active"]) == expected
+        assert found["acoustic_scale"] == system["acoustic_scale"]
+
+
+@pytest.mark.parametrize("cmvn", ["speaker", "utterance"])
+def test_a_model_that_heard_whole_speakers_is_packed_with_a_warning(
+    pipeline: Pipeline, tmp_path: Path, caplog: pytest.LogCaptureFixture, cmvn: str
+) -> None:
+    student = AcousticModel.load(pipeline.exp / "students/distilled-1")
+    student.card.features["cmvn"]["cmvn"] = cmvn
+    student.save(tmp_path)
+    (tmp_path / "bundle").mkdir()
+    write_bundle(tmp_path / "bundle", model=tmp_path, graph=pipeline.exp / "graph", settings=SETTINGS)
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warned) == (cmvn == "speaker")
+    assert all("each recording as a speaker of its own" in line for line in warned)
+
+
 @pytest.mark.parametrize("flags", [[], ["--decoded", "d", "--acoustic-scale", "0.3"]])
 def test_scale_and_penalty_come_from_one_place(
     pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str], flags: list[str]
