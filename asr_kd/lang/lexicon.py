@@ -14,6 +14,7 @@ SENTENCE_START = "<s>"
 SENTENCE_END = "</s>"
 LEXICON_FILE, OOV_FILE = "lexicon.txt", "oov.txt"
 _RESERVED = re.compile(r"<eps>|<s>|</s>|#\d+")
+_PROBABILITY = re.compile(r"\d*\.\d+(e-?\d+)?", re.IGNORECASE)  # whole numbers are phones of X-SAMPA
 
 _SHOWN = 5
 
@@ -75,7 +76,8 @@ def load_lexicon(path: Path) -> Lexicon:
 
     Raises:
         LexiconError: with file and line: a word without phones, an entry given twice, a reserved symbol
-            (``<eps>``, ``<s>``, ``</s>``, ``#0``), text that is not UTF-8, an empty file.
+            (``<eps>``, ``<s>``, ``</s>``, ``#0``), a probability before the phones, text that is not UTF-8, an
+            empty file.
     """
     entries: dict[tuple[str, tuple[str, ...]], int] = {}
     try:
@@ -91,6 +93,11 @@ def load_lexicon(path: Path) -> Lexicon:
         entry = (fields[0], tuple(fields[1:]))
         if not entry[1]:
             raise LexiconError(f"{path}:{number}: the word '{fields[0]}' has no phones; add some or remove the line")
+        if _PROBABILITY.fullmatch(fields[1]):
+            raise LexiconError(
+                f"{path}:{number}: the first phone of '{fields[0]}' is '{fields[1]}', which looks like a probability; "
+                "make a lexicon without them of Kaldi's lexiconp.txt with asr-kd import-kaldi-lexicon"
+            )
         for symbol in fields:
             if _RESERVED.fullmatch(symbol):
                 raise LexiconError(f"{path}:{number}: '{symbol}' is reserved for the decoding graph; rename it")

@@ -45,6 +45,8 @@ def test_a_saved_lexicon_is_read_back_the_same(tmp_path: Path) -> None:
         ("ONE #0\n", ":1:", "reserved"),
         ("<s> W\n", ":1:", "reserved"),
         ("</s> W\n", ":1:", "reserved"),
+        ("OEUF 9 f\nONE 1.0 W\n", ":2:", "looks like a probability"),
+        ("ONE 4.5e-02 W\n", ":1:", "import-kaldi-lexicon"),
         ("\n\n", "", "no entries"),
     ],
 )
