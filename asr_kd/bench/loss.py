@@ -1,4 +1,4 @@
-"""The sparse soft-target loss, forward and backward, next to hard cross-entropy and to dense soft targets.
+"""The losses of training, forward and backward, next to torch's: sparse soft targets, and hard ones.
 
 Legend: B frames of a batch, P pdfs, K kept of a frame.
 """
@@ -13,10 +13,13 @@ from torch.nn import functional
 from asr_kd.bench.clock import LEAST_SECONDS, interleave, stopwatch_of
 from asr_kd.bench.figure import Figure, Goal
 from asr_kd.distill.soft_loss import dense_soft_loss, sparse_soft_loss
+from asr_kd.train.frame_set import Batch
+from asr_kd.train.objective import HardTargets
 
 TEMPERATURE = 2.0
 KEPT = 24  # of a frame: the 8 largest and 16 from the tail
 OURS, HARD, DENSE, KL, AUTOGRAD = "ours", "hard cross-entropy", "dense soft targets", "kl_div", "sparse by autograd"
+OUR_HARD = "our hard cross-entropy"
 KEYS = {HARD: "vs_hard", DENSE: "vs_dense", KL: "vs_kl_div", AUTOGRAD: "vs_autograd"}
 
 
@@ -45,6 +48,8 @@ def measure(
             )
             for peer, key in KEYS.items()
         ]
+        text, ratio = f"{text}: time of our hard cross-entropy over that of torch's", run.ratio(OUR_HARD, HARD)
+        figures.append(Figure(key=f"{num_pdfs}_hard_vs_torch", text=text, value=ratio))
     return figures
 
 
@@ -55,9 +60,11 @@ def _variants(batch_size: int, num_pdfs: int, device: torch.device) -> dict[str,
     top_BK, ids_BK = probs_BP.topk(KEPT, dim=1)
     top_BK = top_BK / top_BK.sum(dim=1, keepdim=True)
     labels_B = ids_BK[:, 0].contiguous()
+    hard, batch = HardTargets(labels_B), Batch(torch.arange(batch_size, device=device), logits_BP)
     losses: dict[str, Callable[[], Tensor]] = {
         OURS: lambda: sparse_soft_loss(logits_BP, ids_BK, top_BK, TEMPERATURE),
         HARD: lambda: functional.cross_entropy(logits_BP, labels_B),
+        OUR_HARD: lambda: hard.losses(logits_BP, batch)["hard"],
         DENSE: lambda: dense_soft_loss(logits_BP, probs_BP, TEMPERATURE),
         KL: lambda: _kl_div(logits_BP, probs_BP),
         AUTOGRAD: lambda: _by_autograd(logits_BP, ids_BK, top_BK),
