@@ -49,6 +49,7 @@ report=recipes/$recipe/RESULTS.md
 experiment=""
 pipeline=""
 recipe_options=()
+package_extras=""  # extras of the package that the recipe needs (setup.cfg)
 train_sets=train   # transcribed sets that the members learn from; states and alignment model come from the first
 units=phones       # what is recognised: words by their phones, or by their spelling: sentencepiece, char
 vocab_size=500     # pieces, for sentencepiece
@@ -100,7 +101,9 @@ read -ra all_folds <<<"$folds"
 read -ra extra_sets <<<"$untranscribed"
 read -ra labelled_sets <<<"$train_sets"
 
-prepare_environment "$root" synthesis
+[[ $units != sentencepiece ]] || package_extras+=" units"
+read -ra needed_extras <<<"$package_extras"
+prepare_environment "$root" "${needed_extras[@]}"
 trap 'stop_jobs; echo "interrupted; the same command carries on from here" >&2; exit 130' INT TERM
 
 # Whether a stage is asked for; says its name if so.

@@ -1,5 +1,10 @@
 """Errors a user can mend: each is one line that says what is wrong, where, and what to do."""
 
+import sys
+
+# Modules that only some of the work needs, with the others of their extra (setup.cfg): they are installed together.
+_EXTRAS = (("espeakng_loader",), ("onnx", "onnxruntime"), ("sentencepiece",))
+
 
 class AsrKdError(Exception):
     """Anything a user can put right. Commands print it as one line and exit with 1."""
@@ -43,3 +48,11 @@ class SynthesisError(AsrKdError):
 
 class JobError(AsrKdError):
     """Some of the commands that a command ran side by side failed."""
+
+
+def missing_package(module: str) -> str:
+    """The line for a module that is not installed: which it is, and what installs it where this program runs."""
+    packages = next((extra for extra in _EXTRAS if module in extra), None)
+    if packages is None:
+        return f"the package {module} is not installed; install asr_kd with all that it requires"
+    return f"the package {module} is not installed; run: {sys.executable} -m pip install {' '.join(packages)}"

@@ -1,27 +1,39 @@
-# Make and enter the environment: .venv with the package installed. Sourced by run.sh and tests/run.sh.
-# usage: prepare_environment ROOT EXTRA
+# Make and enter the environment: .venv with the package and those of its extras (setup.cfg) that are needed installed.
+# Sourced by run.sh and tests/run.sh.
+# usage: prepare_environment ROOT [EXTRA ...]
 # shellcheck shell=bash
 
 prepare_environment() {
-  local root=$1 extra=$2
-  local stamp="$root/.venv/installed-$extra"
+  local root=$1 extras package
+  shift
+  extras=$(IFS=, && echo "$*")
+  package=$root${extras:+[$extras]}
   if [[ -z "${VIRTUAL_ENV:-}" || "${VIRTUAL_ENV}" == "$root/.venv" ]]; then
-    if [[ ! -e "$stamp" || "$root/setup.cfg" -nt "$stamp" ]]; then
-      echo "installing asr_kd[$extra] in $root/.venv (a few minutes the first time)" >&2
+    if ! is_installed "$root" "$@"; then
+      echo "installing asr_kd${extras:+[$extras]} in $root/.venv (a few minutes the first time)" >&2
       find_python
       [[ -x "$root/.venv/bin/python" ]] || "$python" -m venv "$root/.venv"
-      "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "${root}[${extra}]" >&2
-      touch "$stamp"
+      "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$package" >&2
+      (($# == 0)) || touch "${@/#/$root/.venv/installed-}"
     fi
     PATH="$root/.venv/bin:$PATH"
     export PATH
   fi
   if ! command -v asr-kd >/dev/null || [[ $(cd / && installed_root) != "$root" ]]; then
-    echo "error: the active environment $VIRTUAL_ENV lacks the asr_kd of $root; run: pip install -e '${root}[${extra}]'" >&2
+    echo "error: the active environment ${VIRTUAL_ENV:-$root/.venv} lacks the asr_kd of $root; run: pip install -e '$package'" >&2
     return 1
   fi
   # Stages run side by side as processes; each uses as many threads as its options say.
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+}
+
+# Whether .venv has the package and these extras as setup.cfg asks for them; each extra has left a file of its own.
+is_installed() {
+  local root=$1 stamp
+  shift
+  for stamp in "$root/.venv/bin/asr-kd" "${@/#/$root/.venv/installed-}"; do
+    [[ -e $stamp && ! $root/setup.cfg -nt $stamp ]] || return 1
+  done
 }
 
 # Where the package that the active environment imports lies; PYTHONPATH counts.

@@ -6,7 +6,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 source local/environment.sh
-prepare_environment "$root" synthesis,test
+prepare_environment "$root" synthesis test
 
 ruff check .
 ruff format --check .

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from asr_kd import __version__, shortcut
-from asr_kd.errors import AsrKdError, UsageError
+from asr_kd.errors import AsrKdError, UsageError, missing_package
 from asr_kd.options import parse
 
 COMMANDS: dict[str, str] = {
@@ -116,11 +116,21 @@ def _run(name: str, argv: list[str]) -> int:
         print(f"asr-kd {name}: interrupted; the same command carries on from here", file=sys.stderr)
         return 130
     except Exception as error:
-        if "--debug" in argv or not (isinstance(error, (AsrKdError, OSError, MemoryError)) or _disk_is_full(error)):
+        if "--debug" in argv or not _can_be_mended(error):
             raise
         print(f"asr-kd {name}: {_one_line(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _can_be_mended(error: BaseException) -> bool:
+    return isinstance(error, (AsrKdError, OSError, MemoryError)) or _disk_is_full(error) or bool(_package(error))
+
+
+def _package(error: BaseException) -> str:
+    """The package of others that is not installed; empty where that is not the error."""
+    module = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return "" if module == "asr_kd" else module
 
 
 def _disk_is_full(error: BaseException) -> bool:
@@ -135,6 +145,8 @@ def _one_line(error: BaseException) -> str:
         file = getattr(error, "filename", None)
         where = f" while writing {file}" if file else ""
         return f"no space left on the device{where}; free some and run the same command again"
+    if package := _package(error):
+        return missing_package(package)
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError):

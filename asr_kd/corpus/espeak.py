@@ -13,7 +13,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from asr_kd.errors import SynthesisError
+from asr_kd.errors import SynthesisError, missing_package
 
 try:
     import espeakng_loader
@@ -96,10 +96,7 @@ def synthesise(voice: Voice, texts: Sequence[str], *, sample_rate: int) -> list[
 
 def _data_path() -> Path:
     if espeakng_loader is None:
-        raise SynthesisError(
-            "the package espeakng-loader is not installed, and synthetic speech needs it: "
-            "pip install 'asr_kd[synthesis]'"
-        )
+        raise SynthesisError(f"synthetic speech: {missing_package('espeakng_loader')}")
     return Path(espeakng_loader.get_data_path()).resolve()
 
 

@@ -4,18 +4,22 @@ The design is in `asr_kd.lang.units`. Sentencepiece: Kudo & Richardson 2018; byt
 frequent neighbours (Sennrich et al. 2016), so that frequent words are whole pieces.
 """
 
+import importlib
 import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import sentencepiece
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from asr_kd.errors import DataError
 from asr_kd.lang.lexicon import Lexicon, save_lexicon
 from asr_kd.lang.units import UNKNOWN, WORD_BEGIN, Spelling, characters_of
 from asr_kd.stage import write_json
+
+if TYPE_CHECKING:
+    import sentencepiece
 
 UNITS_FILE, MODEL_FILE = "units.json", "unit.model"
 WORD_LEXICON, PIECE_LEXICON = "lexicon.txt", "pieces.txt"
@@ -31,7 +35,7 @@ class Units:
     """
 
     spelling: Spelling
-    model: sentencepiece.SentencePieceProcessor | None = None
+    model: "sentencepiece.SentencePieceProcessor | None" = None
     _known: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def pieces(self) -> tuple[str, ...]:
@@ -86,18 +90,19 @@ class Units:
 
         Raises:
             DataError: the directory is not one of units.
+            ModuleNotFoundError: its pieces need sentencepiece, which is not installed.
         """
         try:
             about = json.loads((directory / UNITS_FILE).read_text(encoding="utf-8"))
             spelling = Spelling(frozenset(about["begins"]), frozenset(about["insides"]))
             proto = (directory / MODEL_FILE).read_bytes() if about["units"] == "sentencepiece" else None
-            model = None if proto is None else sentencepiece.SentencePieceProcessor(model_proto=proto)
+            model = None if proto is None else _sentencepiece().SentencePieceProcessor(model_proto=proto)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise DataError(f"{directory}: not units ({error}); make them with asr-kd make-units") from error
         return Units(spelling, model)
 
 
-def train_pieces(counts: Mapping[str, int], vocab_size: int) -> sentencepiece.SentencePieceProcessor:
+def train_pieces(counts: Mapping[str, int], vocab_size: int) -> "sentencepiece.SentencePieceProcessor":
     """Find the pieces of some words by byte-pair encoding.
 
     Words are cut one by one, so that a text's words with their counts say as much as the text.
@@ -108,14 +113,15 @@ def train_pieces(counts: Mapping[str, int], vocab_size: int) -> sentencepiece.Se
 
     Raises:
         DataError: fewer pieces than characters are asked for.
+        ModuleNotFoundError: sentencepiece is not installed.
     """
     least = len(set("".join(counts))) + 2  # the mark alone, and the model's own symbol for unknown characters
     if vocab_size < least:
         raise DataError(
             f"--vocab-size {vocab_size}: the text has {least - 2} characters, so at least {least} are needed"
         )
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
+    model, package = io.BytesIO(), _sentencepiece()
+    package.SentencePieceTrainer.train(
         sentence_iterator=(f"{word}\t{counts[word]}" for word in sorted(counts)),
         input_format="tsv",
         model_writer=model,
@@ -130,4 +136,9 @@ def train_pieces(counts: Mapping[str, int], vocab_size: int) -> sentencepiece.Se
         num_threads=1,
         minloglevel=2,
     )
-    return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    return package.SentencePieceProcessor(model_proto=model.getvalue())
+
+
+def _sentencepiece() -> ModuleType:
+    """Of the optional extra `units`: imported where pieces are wanted, as characters do without it."""
+    return importlib.import_module("sentencepiece")

@@ -7,6 +7,7 @@ students="distilled distilled_small"   # conf/<name>.conf each; the first one is
 transfer="train extra"                 # data sets the students learn from
 untranscribed="extra"
 lexicon=recipes/digits/conf/lexicon.txt
+package_extras=synthesis
 default_protocol=""
 protocol=""
 folds=""

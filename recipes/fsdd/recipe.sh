@@ -9,6 +9,7 @@ students="distilled distilled_small"   # conf/<name>.conf each; the first one is
 transfer="train extra"                 # data sets the students learn from
 untranscribed="extra"
 lexicon=recipes/fsdd/conf/lexicon.txt
+package_extras=synthesis
 default_protocol=official
 protocol=official
 folds=""

@@ -21,6 +21,7 @@ use_protocol() {
   lexicon=${data_dir:?}/lexicon.txt
   lm_text=$data_dir/lm_text.gz
   if [[ $parts != 47 ]]; then
+    package_extras=corpora
     arpa=$data_dir/lm.arpa.gz
     arpa_large=$data_dir/lm_large.arpa.gz
   fi

@@ -1,7 +1,9 @@
 """The dispatcher: exit codes, one line an error, and a traceback only where asked for."""
 
+import configparser
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import pytest
 from asr_kd import __version__
 from asr_kd.cli import main as main_module
 from asr_kd.cli.main import COMMANDS, main
-from asr_kd.errors import AsrKdError, DataError, StaleError, UsageError
+from asr_kd.errors import AsrKdError, DataError, StaleError, UsageError, missing_package
 from asr_kd.options import option
 
 
@@ -189,3 +191,34 @@ def test_the_program_prints_no_traceback_and_imports_only_its_command(tmp_path: 
 def test_errors_of_the_disk_are_told_from_other_errors() -> None:
     assert not main_module._disk_is_full(OSError(errno.EACCES, "Permission denied"))
     assert not main_module._disk_is_full(RuntimeError("space"))
+
+
+def test_a_package_that_is_not_installed_is_one_line_with_what_installs_it(
+    monkeypatch: pytest.MonkeyPatch, complaint: Callable[[], str]
+) -> None:
+    for module in ("asr_kd.cli.export_onnx", "asr_kd.bundle.exporting", "asr_kd.bundle.onnx_export"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert main(["export-onnx", "bundle", "out"]) == 1
+    said = f"the package onnx is not installed; run: {sys.executable} -m pip install onnx onnxruntime"
+    assert complaint() == f"asr-kd export-onnx: {said}"
+    with pytest.raises(ModuleNotFoundError):
+        main(["export-onnx", "bundle", "out", "--debug"])
+
+
+def test_a_module_of_asr_kd_itself_that_is_missing_is_a_fault_of_the_program(command: Callable[..., int]) -> None:
+    with pytest.raises(ModuleNotFoundError):
+        command(ModuleNotFoundError("no such module", name="asr_kd.nothing"))
+
+
+def test_what_installs_a_package_is_all_of_an_extra() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(Path(__file__).parents[2] / "setup.cfg")
+    extras = {
+        re.sub("[>=].*", "", line).replace("-", "_"): re.findall(r"^([\w-]+)[>=]", text, re.MULTILINE)
+        for text in (setup["options.extras_require"][name] for name in ("synthesis", "onnx", "units"))
+        for line in text.split()
+    }
+    assert set(extras) == {"espeakng_loader", "onnx", "onnxruntime", "sentencepiece"}
+    for module, packages in extras.items():
+        assert missing_package(module).replace("_", "-").endswith(f"-m pip install {' '.join(packages)}")

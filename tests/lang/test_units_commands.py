@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,14 @@ def test_a_text_becomes_units_and_words_again(train: Path, tmp_path: Path) -> No
     apply(tmp_path / "units", tmp_path / "cut/text.gz", tmp_path / "joined", "--join")
     joined = gzip.decompress((tmp_path / "joined/text.gz").read_bytes()).decode()
     assert joined == "ONE TWO TWO\nTEN ONE\n"
+
+
+def test_only_pieces_need_sentencepiece(train: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(train, tmp_path / "pieces", "--units", "sentencepiece", "--vocab-size", "20")
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    make(train, tmp_path / "units", "--units", "char")
+    apply(tmp_path / "units", train, tmp_path / "cut")
+    with pytest.raises(ModuleNotFoundError, match="sentencepiece"):
+        make(train, tmp_path / "others", "--units", "sentencepiece")
+    with pytest.raises(ModuleNotFoundError, match="sentencepiece"):
+        apply(tmp_path / "pieces", train, tmp_path / "cut_in_pieces")
