@@ -265,9 +265,10 @@ make_experiment() {
 decode() {
   local dir=$1 system=$2 trained_with=$3 lists=()
   shift 3
-  if [[ " ${rescored:-$system} " == *" $system "* ]]; then
+  if [[ -n $large && " ${rescored:-$system} " == *" $system "* ]]; then
     listed+=("$dir")
-  else
+  elif [[ -n $large || $units != phones ]]; then
+    # Nothing would read them: the larger model is for other systems, or, where pieces are recognised, one of words.
     lists=(--num-best 0)
   fi
   job "$exp/log/decode-$dir.log" asr-kd decode --config "$conf/decode.conf" --device "$device" \

@@ -19,9 +19,13 @@ recipe_options=(member_seeds student_seeds parts)
 
 use_protocol() {
   lexicon=${data_dir:?}/lexicon.txt
-  lm_text=$data_dir/lm_text.gz
-  if [[ $parts != 47 ]]; then
-    package_extras=corpora
+  if [[ $parts == 47 ]]; then
+    lm_text=$data_dir/lm_text.gz
+    return
+  fi
+  package_extras=corpora
+  # These have n-gram models of words; those of pieces or characters come from train's transcripts.
+  if [[ ${units:?} == phones ]]; then
     arpa=$data_dir/lm.arpa.gz
     arpa_large=$data_dir/lm_large.arpa.gz
   fi

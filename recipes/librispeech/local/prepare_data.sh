@@ -3,8 +3,10 @@
 # usage: recipes/librispeech/local/prepare_data.sh PARTS NJ DATA_DIR
 #   PARTS 47    47 speakers, from $ASR_KD_CORPORA/librispeech47: lm_text.gz is text for n-gram models
 #   PARTS mini  Mini LibriSpeech (OpenSLR 31): 5 h; the speakers of its dev set are halved into dev and test
-#   PARTS 100, 960   of LibriSpeech (OpenSLR 12): dev-clean, test-clean; for these n-gram models are fetched, too
-# LibriSpeech is taken from $ASR_KD_CORPORA/LibriSpeech where that is, else lhotse downloads it.
+#   PARTS 100, 960   of LibriSpeech (OpenSLR 12), with its dev-clean and test-clean
+# mini, 100 and 960 are taken from $ASR_KD_CORPORA/LibriSpeech where all their parts are there, else lhotse downloads
+# what is not complete; their lexicon and n-gram models are fetched (OpenSLR 11): lm.arpa.gz makes a graph that fits in
+# common memory, lm_large.arpa.gz rescores.
 set -euo pipefail
 
 if (($# != 3)); then
@@ -35,6 +37,36 @@ write() {
   if cmp -s "$1.partial" "$1"; then rm "$1.partial"; else mv "$1.partial" "$1"; fi
 }
 
+# check_folder: DATA_DIR is for these parts alone
+check_folder() {
+  [[ -f $data_dir/parts && $(<"$data_dir/parts") != "$parts" ]] || return 0
+  echo "$0: $data_dir holds parts $(<"$data_dir/parts"), not $parts; name other folders with --data-dir and --exp-dir" >&2
+  exit 1
+}
+
+take_folder() {
+  mkdir -p "$data_dir"
+  echo "$parts" | write "$data_dir/parts"
+}
+
+# has_parts FOLDER PART ...
+has_parts() {
+  local part
+  for part in "${@:2}"; do
+    [[ -d $1/$part ]] || return 1
+  done
+}
+
+# download PART ...: what is not complete yet, into $download/LibriSpeech; an interrupted part is carried on
+download() {
+  local fetch='import sys; from lhotse.recipes import download_librispeech as fetch; fetch(sys.argv[1], sys.argv[2:])'
+  if ! python -c "$fetch" "$download" "$@"; then
+    echo "$0: cannot fetch all of $*; the same command carries on. Or put them in LibriSpeech/ of the folder of corpora" \
+      "that ASR_KD_CORPORA names" >&2
+    exit 1
+  fi
+}
+
 # prepare PART ...: data directories $work/PART of LibriSpeech, made by lhotse
 prepare() {
   local part given=()
@@ -58,13 +90,14 @@ join() {
   done
 }
 
-mkdir -p "$data_dir"
+check_folder
 if [[ $parts == 47 ]]; then
   corpus=${ASR_KD_CORPORA:-}/librispeech47
   if [[ -z ${ASR_KD_CORPORA:-} || ! -d $corpus ]]; then
     echo "$0: no librispeech47 in the folder of corpora that ASR_KD_CORPORA names; --parts mini is downloaded" >&2
     exit 1
   fi
+  take_folder
   for set in train dev test; do
     asr-kd fix-data "$corpus/data/$set" "$data_dir/$set"
   done
@@ -81,17 +114,18 @@ else
       ;;
   esac
   if ! command -v lhotse >/dev/null; then
-    echo "$0: lhotse is not installed, which fetches and prepares LibriSpeech; run: pip install 'asr_kd[corpora]'" >&2
+    echo "$0: lhotse is not installed, which prepares LibriSpeech; run: $(command -v python) -m pip install lhotse" >&2
     exit 1
   fi
-  corpus=${ASR_KD_CORPORA:-$download}/LibriSpeech
-  if [[ ! -d $corpus/${train[0]} ]]; then
-    python -c 'import sys; from lhotse.recipes import download_librispeech as fetch; fetch(sys.argv[1], sys.argv[2:])' \
-      "$download" "${train[@]}" "${dev[@]}" "${test[@]}"
+  corpus=${ASR_KD_CORPORA:-}/LibriSpeech
+  if [[ -z ${ASR_KD_CORPORA:-} ]] || ! has_parts "$corpus" "${train[@]}" "${dev[@]}" "${test[@]}"; then
+    download "${train[@]}" "${dev[@]}" "${test[@]}"
     corpus=$download/LibriSpeech
   fi
-  work=$data_dir/lhotse
+  take_folder
+  work=$data_dir/lhotse-$parts
   if [[ ! -f $work/done ]]; then
+    rm -rf "$work"
     prepare "${train[@]}" "${dev[@]}" "${test[@]}"
     join all-train "${train[@]}"
     touch "$work/done"
@@ -107,12 +141,12 @@ else
     done
   fi
   fetch librispeech-lexicon.txt
+  fetch 3-gram.pruned.3e-7.arpa.gz
   fetch 3-gram.pruned.1e-7.arpa.gz
-  fetch 3-gram.arpa.gz
   { tr -d '[:digit:]' <"$download/librispeech-lexicon.txt" | tr '\t' ' ' | tr -s ' ' | LC_ALL=C sort -u &&
     echo "<unk> SPN"; } | write "$data_dir/lexicon.txt"
-  write "$data_dir/lm.arpa.gz" <"$download/3-gram.pruned.1e-7.arpa.gz"
-  write "$data_dir/lm_large.arpa.gz" <"$download/3-gram.arpa.gz"
+  write "$data_dir/lm.arpa.gz" <"$download/3-gram.pruned.3e-7.arpa.gz"
+  write "$data_dir/lm_large.arpa.gz" <"$download/3-gram.pruned.1e-7.arpa.gz"
 fi
 asr-kd perturb-speed --factors 0.9 1.1 --nj "$nj" -- "$data_dir/train" "$data_dir/perturbed"
 asr-kd perturb-speed --factors 0.85 1.15 --transcripts false --nj "$nj" -- "$data_dir/train" "$data_dir/extra"
