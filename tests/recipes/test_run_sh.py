@@ -135,3 +135,23 @@ def test_an_unknown_recipe_is_named_with_those_that_exist() -> None:
     done = subprocess.run([str(ROOT / "run.sh"), "--recipe", "digit"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "'digit'" in done.stderr and "digits" in done.stderr
+
+
+@pytest.mark.parametrize("units", ["phones", "sentencepiece", "char"])
+def test_lists_are_made_where_a_larger_model_reads_them(tmp_path: Path, units: str) -> None:
+    """What is asked of asr-kd in stage 10."""
+    program = tmp_path / "bin/asr-kd"
+    program.parent.mkdir()
+    program.write_text(f'#!/usr/bin/env bash\necho "$*" >>{tmp_path}/calls\n')
+    program.chmod(0o755)
+    path = f"{program.parent}:{sys.prefix}/bin:{os.environ['PATH']}"
+    environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": path}
+    command = [str(ROOT / "run.sh"), "--recipe", "librispeech", "--parts", "mini", "--units", units]
+    command += ["--data-dir", "data", "--exp-dir", "exp", "--stage", "10", "--stop-stage", "10", "--nj", "1"]
+    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    without_lists = ["--num-best 0 " in call for call in calls if call.startswith("decode ")]
+    rescored = [call for call in calls if call.startswith("rescore ")]
+    assert without_lists == [units != "phones"] * 8
+    assert len(rescored) == (8 if units == "phones" else 0)
+    assert all(f"--old-lm {tmp_path}/data/lm.arpa.gz" in call for call in rescored)
