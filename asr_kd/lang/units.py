@@ -27,6 +27,9 @@ WORD_BEGIN = "\u2581"
 BEGIN_MARK = "_B"
 UNKNOWN = "<unk>"
 APOSTROPHES = "'\u2019"
+# Inside a word they say how letters are joined: in Persian and in the scripts of India (Unicode Standard, 23.2).
+JOINERS = "\u200c\u200d"
+_WITHOUT_JOINERS = str.maketrans("", "", JOINERS)
 
 
 def to_words(pieces: Iterable[str]) -> tuple[str, ...]:
@@ -108,6 +111,8 @@ def characters_of(word: str) -> tuple[str, ...]:
 def check_characters(transcripts: Iterable[tuple[str, Sequence[str]]], *, also: str = "") -> None:
     """Check that transcripts hold letters, the marks that go with letters, and apostrophes only.
 
+    The zero width joiner and non-joiner go with the letter before them.
+
     Args:
         transcripts: utterance ids and their words.
         also: further characters that are sounds, not punctuation.
@@ -119,7 +124,7 @@ def check_characters(transcripts: Iterable[tuple[str, Sequence[str]]], *, also: 
     counts: Counter[str] = Counter()
     example: dict[str, str] = {}
     for utterance, words in transcripts:
-        for character in "".join(words):
+        for character in "".join(word[:1] + word[1:].translate(_WITHOUT_JOINERS) for word in words):
             if not (is_letter(character) or character in also):
                 counts[character] += 1
                 example.setdefault(character, utterance)

@@ -89,6 +89,12 @@ def test_other_characters_than_letters_and_apostrophes_are_listed_by_frequency_w
     check_characters(transcripts, also="5,")
 
 
+def test_joiners_are_part_of_the_words_whose_letters_they_join() -> None:
+    check_characters([("u1", ["می\u200cروم", "ക്\u200d"])])
+    with pytest.raises(DataError, match=r"U\+200C \(2x, as in u1\)"):
+        check_characters([("u1", ["\u200cمی", "\u200c"])])
+
+
 def test_an_invisible_character_is_named_by_its_number() -> None:
     with pytest.raises(DataError, match=r"U\+200B \(1x, as in u1\)"):
         check_characters([("u1", ["A\u200bB"])])
