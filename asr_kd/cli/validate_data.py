@@ -16,7 +16,7 @@ log = logging.getLogger("asr_kd")
 @dataclass(frozen=True, kw_only=True)
 class Options:
     data: Path = option("Kaldi data directory", positional=True)
-    audio: bool = option("read all audio too: missing, truncated, several channels, not finite", default=False)
+    audio: bool = option("read all audio too: truncated, several channels, not finite", default=False)
     need_text: bool = option("every utterance must have a transcript", default=True)
     channel: str = option(
         "with --audio: refuse recordings of several channels, mix, or a channel's number", default="refuse"

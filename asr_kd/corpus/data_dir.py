@@ -55,7 +55,7 @@ def load_data_dir(path: Path, *, need_text: bool = True, allow_commands: bool = 
     """The utterances of a data directory, sorted by id.
 
     A relative path in ``wav.scp`` is tried from the current directory, as Kaldi does, then from ``path``. That the
-    audio itself is there and whole is found out on reading it, or by `asr-kd validate-data --audio`.
+    audio itself is there and whole is found out on reading it, or by `asr-kd validate-data`, with ``--audio``.
 
     Args:
         path: the data directory.

@@ -18,16 +18,15 @@ def problems(
 
     Args:
         path: the data directory.
-        audio: whether to read all audio too, which finds what is missing, truncated, empty, of several channels,
-            not finite or shorter than its segments.
+        audio: whether to read all audio too, which finds what is truncated, empty, of several channels, not finite or
+            shorter than its segments; else only missing files are found.
         need_text: whether every utterance must have a transcript.
         allow_commands: whether ``wav.scp`` may hold commands; with ``audio`` they are run.
         channel: which of several channels is meant, as for `read_audio`.
     """
     utterances, found = inspect_data_dir(path, need_text=need_text, allow_commands=allow_commands)
     found += _spk2utt_problems(path)
-    if audio:
-        found += _audio_problems(path, utterances, allow_commands, channel)
+    found += _audio_problems(path, utterances, allow_commands, channel) if audio else _missing_audio(path, utterances)
     return [str(problem) for problem in found]
 
 

@@ -73,8 +73,10 @@ def test_all_problems_are_listed_at_once_each_with_file_and_line(bad: Path) -> N
         assert said in line
 
 
-def test_audio_is_read_only_where_asked_for(bad: Path) -> None:
-    assert not any("wav.scp:2" in line or "truncated" in line for line in problems(bad, audio=False))
+def test_audio_is_read_only_where_asked_for_but_must_be_there(bad: Path) -> None:
+    found = problems(bad, audio=False)
+    assert not any("wav.scp:3" in line or "truncated" in line for line in found)
+    assert found[-1] == f"{bad}/wav.scp:2: utterance 'ann-2': {bad}/missing.wav: no such audio file"
 
 
 def test_a_problem_of_a_segment_names_the_line_of_segments(good: Path) -> None:
