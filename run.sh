@@ -53,6 +53,7 @@ package_extras=""  # extras of the package that the recipe needs (setup.cfg)
 train_sets=train   # transcribed sets that the members learn from; states and alignment model come from the first
 units=phones       # what is recognised: words by their phones, or by their spelling: sentencepiece, char
 vocab_size=500     # pieces, for sentencepiece
+characters=""      # that are spoken, beside letters and apostrophes, where words are spelled
 lm_text=""         # text for n-gram models
 arpa=""            # n-gram models instead of those that conf/lm.conf and conf/lm_large.conf ask for
 arpa_large=""
@@ -60,7 +61,7 @@ rescored=""        # systems that are scored rescored with the larger model, too
 # shellcheck source=recipes/digits/recipe.sh
 source "recipes/$recipe/recipe.sh"
 parse_options recipe stage stop_stage nj device exp_dir data_dir conf_dir experiment units vocab_size \
-  "${recipe_options[@]}" -- "$@"
+  characters "${recipe_options[@]}" -- "$@"
 if ! [[ $nj =~ ^[1-9][0-9]*$ ]]; then
   echo "error: --nj must be a number of processes, not '$nj'" >&2
   exit 2

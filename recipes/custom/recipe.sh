@@ -4,8 +4,10 @@
 #   --extra DIR       speech without transcripts for the students; without it they hear train at two more speeds
 #   --lexicon FILE    pronunciations (--oov-word WORD: its entry for words that it lacks); without a lexicon,
 #   --units sentencepiece|char, --vocab-size V   words are spelled and recognised in pieces
+#   --characters STRING   those that are spoken, beside letters and apostrophes
 #   --lm-text FILE    text for n-grams, beside train's transcripts; or --arpa FILE, n-grams (of pieces, with --units)
-#   --sample-rate HZ, --allow-commands   of the audio, and for entries of wav.scp that end in '|'
+#   --sample-rate HZ, --channel N|mix   of the audio
+#   --allow-commands  run entries of wav.scp and feats.scp that end in '|'
 # shellcheck shell=bash disable=SC2034  # variables are read by run.sh
 
 member_seeds="1 2 3 4 5"
@@ -23,11 +25,11 @@ dev=""
 test=""
 extra=""
 units=""
-vocab_size=500
 oov_word=""
 sample_rate=16000
+channel=refuse
 allow_commands=false
-recipe_options=(member_seeds student_seeds train dev test extra lexicon oov_word units vocab_size lm_text arpa sample_rate allow_commands)
+recipe_options=(member_seeds student_seeds train dev test extra lexicon oov_word lm_text arpa sample_rate channel allow_commands)
 
 use_protocol() {
   local name
@@ -53,13 +55,17 @@ use_protocol() {
   fi
   # In a fold, run.sh has variables of its own by some of these names.
   declare -gA given=([train]=$train [dev]=$dev [test]=$test [extra]=$extra)
+  declare -ga allow=()
+  [[ $allow_commands == false ]] || allow=(--allow-commands)
+  declare -ga audio=(--sample-rate "$sample_rate" --nj "${nj:?}")
 }
 
 prepare_data() {
-  local options=(--sample-rate "$sample_rate" --nj "${nj:?}")
-  [[ $allow_commands == false ]] || options+=(--allow-commands)
-  recipes/custom/local/prepare_data.sh "$1" "${given[train]}" "${given[dev]}" "${given[test]}" "${given[extra]}" \
-    "${options[@]}"
+  local made=$1
+  [[ $made == /* ]] || made=${root:?}/$made
+  where_caller_stands "${root:?}/recipes/custom/local/prepare_data.sh" "$made" \
+    "${given[train]}" "${given[dev]}" "${given[test]}" "${given[extra]}" \
+    "${audio[@]}" --channel "$channel" "${allow[@]}"
 }
 
 prepare_language() {
@@ -74,14 +80,25 @@ prepare_language() {
   asr-kd train-lm --config "$conf/lm.conf" --vocabulary "$lexicon" -- ${lm_text:+"$lm_text"} "$data/train" "$exp/lm"
 }
 
+# make_frames DATA OUT [--prior STORE]
 make_frames() {
-  local data=$1 out=$2 conf=${conf:?} options=(--sample-rate "$sample_rate" --nj "${nj:?}")
+  local data=$1 out=$2 prior=${4:-} conf=${conf:?} name of=$channel
+  for name in data out prior conf; do
+    [[ -z ${!name} || ${!name} == /* ]] || printf -v "$name" '%s' "${root:?}/${!name}"
+  done
   if of_features "$data"; then
-    asr-kd import-feats --config "$conf/feats.conf" "$data" "$out"
-    return
+    where_caller_stands asr-kd import-feats --config "$conf/feats.conf" "${allow[@]}" "$data" "$out"
+  else
+    # Speech at other speeds lies in the set's own folder, and has one channel.
+    [[ ! -d $data/audio ]] || of=refuse
+    where_caller_stands asr-kd make-fbank --config "$conf/fbank.conf" "${audio[@]}" --channel "$of" "${allow[@]}" \
+      ${prior:+--prior "$prior"} "$data" "$out"
   fi
-  [[ $allow_commands == false ]] || options+=(--allow-commands)
-  asr-kd make-fbank --config "$conf/fbank.conf" "${options[@]}" "${@:3}" "$data" "$out"
+}
+
+# Relative paths in wav.scp and in its commands are meant from there.
+where_caller_stands() {
+  (cd "${caller:?}" && "$@")
 }
 
 of_features() {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from asr_kd.corpus.data_dir import Utterance, load_data_dir, write_data_dir
 from asr_kd.corpus.wav import write_wav
@@ -92,7 +93,46 @@ def test_sets_that_are_given_are_taken_and_few_speakers_are_divided_by_utterance
     assert sizes == {"train": 9, "dev": 1, "test": 2, "extra": 4}
 
 
+def test_audio_that_is_missing_is_listed_by_the_check(tmp_path: Path) -> None:
+    speech(tmp_path, "train", 2)
+    (tmp_path / "audio/train01-0.wav").unlink()
+    done = run_sh(tmp_path, "--train", "train", "--stop-stage", "0")
+    assert done.returncode == 1
+    assert f"wav.scp:3: utterance 'train01-0': {tmp_path}/audio/train01-0.wav: no such audio file" in done.stderr
+    assert not (tmp_path / "made").exists()
+
+
+def test_relative_paths_and_commands_are_meant_from_where_the_caller_stands(tmp_path: Path) -> None:
+    """Recordings of two channels, of which only the second has sound that can be heard."""
+    speech(tmp_path, "train", 10)
+    for number, path in enumerate(sorted((tmp_path / "audio").iterdir())):
+        samples, rate = soundfile.read(path)
+        soundfile.write(path, np.stack([np.zeros_like(samples), samples], axis=1), rate)
+        entry = f"audio/{path.name}" if number % 2 else f"cat audio/{path.name} |"
+        scp = tmp_path / "train/wav.scp"
+        scp.write_text(scp.read_text().replace(str(path), entry))
+    (tmp_path / "corpora").mkdir()
+    (tmp_path / "train").rename(tmp_path / "corpora/train")
+    options = ("--train", "corpora/train", "--sample-rate", "8000", "--channel", "1", "--allow-commands")
+    done = run_sh(tmp_path, *options, "--units", "char", "--stop-stage", "2")
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "exp/frames/train/feats.npy").std(axis=0).min() > 0.1
+
+
+def test_characters_that_are_spoken_can_be_named(tmp_path: Path) -> None:
+    speech(tmp_path, "train", 10)
+    text = tmp_path / "train/text"
+    text.write_text(text.read_text().replace("TWO", "2-"))
+    options = ("--train", "train", "--units", "char", "--sample-rate", "8000", "--stop-stage", "1")
+    refused = run_sh(tmp_path, *options)
+    assert refused.returncode == 1 and "name in --characters those that are spoken" in refused.stderr
+    done = run_sh(tmp_path, *options, "--characters", "-2")
+    assert done.returncode == 0, done.stderr
+    assert "2- 2_B -\n" in (tmp_path / "exp/lang/lexicon.txt").read_text()
+
+
 def test_features_take_the_place_of_audio(tmp_path: Path) -> None:
+    """Some of them from a command, with a path that is meant from where the caller stands."""
     kaldiio = pytest.importorskip("kaldiio", reason="kaldiio is not installed")
     rng = np.random.default_rng(1)
     for name, count in (("train", 12), ("dev", 2), ("test", 2)):
@@ -103,8 +143,12 @@ def test_features_take_the_place_of_audio(tmp_path: Path) -> None:
         kaldiio.save_ark(str(folder / "feats.ark"), matrices, scp=str(folder / "feats.scp"))
         (folder / "utt2spk").write_text("".join(f"{key} {name}\n" for key in keys))
         (folder / "text").write_text("".join(f"{key} ONE TWO\n" for key in keys))
+    kaldiio.save_mat(str(tmp_path / "one.mat"), rng.normal(size=(50, 13)).astype(np.float32))
+    scp = tmp_path / "test/feats.scp"
+    scp.write_text(scp.read_text().splitlines()[0] + "\ntest-01 cat one.mat |\n")
     options = ("--train", "train", "--dev", "dev", "--test", "test", "--units", "char", "--stop-stage", "2")
-    done = run_sh(tmp_path, *options)
+    assert "refused unless --allow-commands" in run_sh(tmp_path, *options).stderr
+    done = run_sh(tmp_path, *options, "--allow-commands")
     assert done.returncode == 0, done.stderr
     for name, count in (("train", 12), ("dev", 2), ("test", 2)):
         index = (tmp_path / f"exp/frames/{name}/index.tsv").read_text().splitlines()

@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # Check data directories and copy them to DATA_DIR/{train,dev,test,extra}. Of TRAIN, a tenth each becomes dev and test
 # where these are ''. Where there is audio, perturbed is train at other speeds, and so is extra where EXTRA is ''.
-# usage: recipes/custom/local/prepare_data.sh DATA_DIR TRAIN DEV TEST EXTRA --sample-rate HZ --nj N [--allow-commands]
+# usage: recipes/custom/local/prepare_data.sh DATA_DIR TRAIN DEV TEST EXTRA \
+#          --sample-rate HZ --nj N --channel C [--allow-commands]
 set -euo pipefail
 
 few_speakers=10   # with fewer, a tenth of the speakers is none
 
-if (($# < 9)); then
-  echo "usage: $0 DATA_DIR TRAIN DEV TEST EXTRA --sample-rate HZ --nj N [--allow-commands]" >&2
+if (($# < 11)); then
+  echo "usage: $0 DATA_DIR TRAIN DEV TEST EXTRA --sample-rate HZ --nj N --channel C [--allow-commands]" >&2
   exit 2
 fi
 data_dir=$1
 declare -A source=([train]=$2 [dev]=$3 [test]=$4 [extra]=$5)
-audio=("${@:6:4}")
-allow=("${@:10}")
+audio=("${@:6:6}")
+allow=("${@:12}")
 
 for set in train dev test; do
   [[ -z ${source[$set]} ]] || asr-kd validate-data "${allow[@]}" "${source[$set]}" >&2
