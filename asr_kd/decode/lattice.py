@@ -76,7 +76,8 @@ class ArcTable:
         )
         self.start = graph.start
         self.final = np.array(graph.states["final"])
-        first, total = graph.states["first_arc"].astype(np.int64), graph.states["num_arcs"].astype(np.int64)
+        # Plain arrays: picking from a memory-mapped one costs more than the copy.
+        first, total = (np.array(graph.states[name], dtype=np.int64) for name in ("first_arc", "num_arcs"))
         num_empty = np.bincount(graph.sources[~emits], minlength=len(total))
         self._empty = first, num_empty
         self._emitting = first + num_empty, total - num_empty
