@@ -33,7 +33,7 @@ class SparseTargets:
 def sparse_cross_entropies(logits_BP: Tensor, targets: Sequence[SparseTargets]) -> tuple[Tensor, ...]:
     """``sum_B w * T^2 * -sum_K p log softmax(z / T)`` in nats, of each of the targets."""
     if logits_BP.device.type != "cpu":
-        # A sum of their gradients costs a GPU less than asking it whether all losses are wanted as they are.
+        # To ask a GPU whether all losses are wanted as they are would be to wait for it.
         return tuple(_SparseCrossEntropies.apply(logits_BP, (one,))[0] for one in targets)
     losses: tuple[Tensor, ...] = _SparseCrossEntropies.apply(logits_BP, tuple(targets))
     return losses
