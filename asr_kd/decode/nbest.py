@@ -20,6 +20,8 @@ from asr_kd.hmm.forked_map import forked_map
 _WIDER = 2
 # One word sequence is often alive at a time with several beginnings, some a word ahead of the others.
 _SPARE = 4
+# Shares of the lattice's beam within which sentences are looked for.
+_WIDTHS = (0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -181,18 +183,33 @@ def best_sentences(lattice: Lattice, table: ArcTable, num_best: int) -> list[tup
     """The best word sequences of a lattice, no two alike.
 
     A second search over the lattice, whose tokens are told apart by the words that led to them. How each may end at
-    best is known from the first search, so what is dropped on the way is what no list would have.
+    best is known from the first search, so what is dropped on the way is what no list would have. Sequences near the
+    best one are looked for first, and further ones only if those are too few: the work grows steeply with the width.
 
     Returns:
         of each, the best first: labels, cost of all, and the graph's part of it.
     """
+    best = float((lattice.forward[-1] + lattice.final).min())
+    found: list[tuple[list[int], float, float]] = []
+    for share in _WIDTHS:
+        found = _sentences_within(lattice, table, num_best, best + share * (lattice.limit - best))
+        if len(found) == num_best:
+            break
+    return found
+
+
+def _sentences_within(
+    lattice: Lattice, table: ArcTable, num_best: int, limit: float
+) -> list[tuple[list[int], float, float]]:
+    """The best word sequences, of those that cost no more than ``limit``."""
     histories = _Histories()
     alive = _Alive(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1), np.zeros(1))
     for time, backward in enumerate(lattice.backward):
-        alive = _narrowed(_closed(alive, lattice, time, table, histories), backward, _SPARE * num_best)
+        alive = _closed(alive, lattice.empty[time], backward, limit, table, histories)
+        alive = _narrowed(alive, backward, _SPARE * num_best)
         if time < len(lattice.emitting):
             alive = _over(alive, lattice.emitting[time], table, histories)
-            alive, _ = _distinct(alive.take(alive.cost + lattice.backward[time + 1][alive.token] <= lattice.limit))
+            alive, _ = _distinct(alive.take(alive.cost + lattice.backward[time + 1][alive.token] <= limit))
     ending = lattice.final[alive.token]
     order = np.argsort(alive.cost + ending, kind="stable")
     _, first = np.unique(alive.history[order], return_index=True)
@@ -203,7 +220,7 @@ def best_sentences(lattice: Lattice, table: ArcTable, num_best: int) -> list[tup
             float(alive.graph[place] + ending[place]),
         )
         for place in order[np.sort(first)[:num_best]]
-        if alive.cost[place] + ending[place] <= lattice.limit
+        if alive.cost[place] + ending[place] <= limit
     ]
 
 
@@ -220,12 +237,14 @@ def _over(alive: _Alive, arcs: Arcs, table: ArcTable, histories: _Histories) -> 
     )
 
 
-def _closed(alive: _Alive, lattice: Lattice, time: int, table: ArcTable, histories: _Histories) -> _Alive:
+def _closed(
+    alive: _Alive, arcs: Arcs, backward: np.ndarray, limit: float, table: ArcTable, histories: _Histories
+) -> _Alive:
     """The hypotheses and what arcs without a frame make of them."""
     fresh = alive
-    while len(lattice.empty[time].source) and len(fresh.token):
-        more = _over(fresh, lattice.empty[time], table, histories)
-        more = more.take(more.cost + lattice.backward[time][more.token] <= lattice.limit)
+    while len(arcs.source) and len(fresh.token):
+        more = _over(fresh, arcs, table, histories)
+        more = more.take(more.cost + backward[more.token] <= limit)
         num_before = len(alive.token)
         alive, kept = _distinct(_Alive(*map(np.concatenate, zip(alive, more, strict=True))))
         fresh = alive.take(kept >= num_before)

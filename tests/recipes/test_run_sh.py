@@ -146,7 +146,7 @@ def test_lists_are_made_of_the_systems_that_a_larger_model_reads(tmp_path: Path,
     program.chmod(0o755)
     path = f"{program.parent}:{sys.prefix}/bin:{os.environ['PATH']}"
     environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": path}
-    command = [str(ROOT / "run.sh"), "--recipe", "librispeech", "--parts", "mini", "--units", units]
+    command = [str(ROOT / "run.sh"), "--recipe", "librispeech", "--units", units]
     command += ["--data-dir", "data", "--exp-dir", "exp", "--stage", "10", "--stop-stage", "10", "--nj", "1"]
     subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
     calls = (tmp_path / "calls").read_text().splitlines()
@@ -157,4 +157,4 @@ def test_lists_are_made_of_the_systems_that_a_larger_model_reads(tmp_path: Path,
     assert set(decoded) == {"ensemble", "distilled-11", "distilled_small-11", *(f"baseline-{n}" for n in range(1, 5))}
     assert listed == ({"ensemble", "distilled-11"} if units == "phones" else set())
     assert len(rescored) == len(listed)
-    assert all(f"--old-lm {tmp_path}/data/lm.arpa.gz" in call for call in rescored)
+    assert all(f"--old-lm {tmp_path}/exp/lm/lm.arpa.gz" in call for call in rescored)
