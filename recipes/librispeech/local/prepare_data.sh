@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make DATA_DIR/{train,dev,test}, two sets at other speeds, the lexicon and what is known of the language.
+# Make DATA_DIR/{train,dev,test}, two sets of it at other speeds, the lexicon and what is known of the language.
 # usage: recipes/librispeech/local/prepare_data.sh PARTS NJ DATA_DIR
 #   PARTS 47    47 speakers, from $ASR_KD_CORPORA/librispeech47: lm_text.gz is text for n-gram models
 #   PARTS mini  Mini LibriSpeech (OpenSLR 31): 5 h; the speakers of its dev set are halved into dev and test
@@ -149,4 +149,4 @@ else
   write "$data_dir/lm_large.arpa.gz" <"$download/3-gram.pruned.1e-7.arpa.gz"
 fi
 asr-kd perturb-speed --factors 0.9 1.1 --nj "$nj" -- "$data_dir/train" "$data_dir/perturbed"
-asr-kd perturb-speed --factors 0.85 1.15 --transcripts false --nj "$nj" -- "$data_dir/train" "$data_dir/extra"
+asr-kd perturb-speed --factors 0.85 0.95 1.05 1.15 --transcripts false --nj "$nj" -- "$data_dir/train" "$data_dir/extra"
