@@ -44,5 +44,5 @@ if [[ -f $data_dir/train/wav.scp ]]; then
   perturb=(asr-kd perturb-speed "${audio[@]}" "${allow[@]}")
   "${perturb[@]}" --factors 0.9 1.1 -- "$data_dir/train" "$data_dir/perturbed"
   [[ -n ${source[extra]} ]] ||
-    "${perturb[@]}" --factors 0.85 1.15 --transcripts=false -- "$data_dir/train" "$data_dir/extra"
+    "${perturb[@]}" --factors 0.85 0.95 1.05 1.15 --transcripts=false -- "$data_dir/train" "$data_dir/extra"
 fi
