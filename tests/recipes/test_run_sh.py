@@ -145,7 +145,8 @@ def test_lists_are_made_of_the_systems_that_a_larger_model_reads(tmp_path: Path,
     program.write_text(f'#!/usr/bin/env bash\necho "$*" >>{tmp_path}/calls\n')
     program.chmod(0o755)
     path = f"{program.parent}:{sys.prefix}/bin:{os.environ['PATH']}"
-    environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": path}
+    # An environment of another name than the project's own, which run.sh would put before the program above.
+    environment = os.environ | {"VIRTUAL_ENV": str(tmp_path), "PATH": path}
     command = [str(ROOT / "run.sh"), "--recipe", "librispeech", "--units", units]
     command += ["--data-dir", "data", "--exp-dir", "exp", "--stage", "10", "--stop-stage", "10", "--nj", "1"]
     subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
