@@ -58,8 +58,8 @@ HOW_TO_READ = """\
   is already near the limit, no fp32 step can be much faster; the line `torch's defaults: of the best fp32 product's
   rate` says how near.
 - **The loss** of 14,000 classes is a matter of memory: logits and gradient are 57 MB each. All commands keep freed
-  memory for its next use (`asr_kd/memory.py`), here too. With pages from the system each time, the sparse loss took
-  twice as long and hard cross-entropy four times, and the ratio was 0.46.
+  memory for its next use (`asr_kd/memory.py`), here too. With pages from the system each time both losses take far
+  longer, hard cross-entropy most, and the ratio would look better than it is.
 - **The soft-target store.** `read and unpacked` is what a training step does; `records alone` is the gather without
   unpacking.
 - **Decoding** is the search alone, and then with the network that scores the frames.

@@ -76,7 +76,7 @@ def _gradient(
             q_RP = gradient_BP[rows] if number == 0 else torch.empty_like(logits_RP)
             ids_RK, probs_RK = one.ids_BK[rows], one.probs_BK[rows].to(logits_BP.dtype)
             factor_R1 = one.weights_B[rows, None].to(logits_BP.dtype) * (one.temperature * factor)
-            # A power of 2 takes half as long as one of e, and the softmax needs neither of its other passes.
+            # Powers of 2 are cheaper than those of e, and their sum is the normaliser of loss and gradient alike.
             bits = 1 / (one.temperature * math.log(2))
             torch.add(largest_R1 * -bits, logits_RP, alpha=bits, out=q_RP).exp2_()
             sum_R1 = q_RP.sum(dim=1, keepdim=True)

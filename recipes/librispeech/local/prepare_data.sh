@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make DATA_DIR/{train,dev,test}, two sets of it at other speeds, the lexicon and what is known of the language.
+# Make DATA_DIR/{train,dev,test}, two sets of train at other speeds, the lexicon and what is known of the language.
 # usage: recipes/librispeech/local/prepare_data.sh PARTS NJ DATA_DIR
 #   PARTS 47    47 speakers, from $ASR_KD_CORPORA/librispeech47: lm_text.gz is text for n-gram models
 #   PARTS mini  Mini LibriSpeech (OpenSLR 31): 5 h; the speakers of its dev set are halved into dev and test
