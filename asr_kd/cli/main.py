@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     # language
     "make-units": "make subword or character units where there is no lexicon",
     "apply-units": "turn the words of a text or a data directory into units",
+    "extend-lexicon": "add the words of a text to a lexicon, said as it says its own",
     "train-lm": "estimate an n-gram model: interpolated modified Kneser-Ney, pruned",
     "lm-report": "perplexity and unknown words of n-gram models on texts",
     # features and states

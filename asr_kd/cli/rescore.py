@@ -6,11 +6,11 @@ DECODED was made by `decode --num-best N`. OUT is a decode directory too: score,
 import json
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from asr_kd.lang.units import is_piece_vocabulary, to_words
 from asr_kd.options import group, option
 from asr_kd.score.ctm import CONFIDENCE_FILE, write_confidences
 from asr_kd.score.decoded import SYSTEM_FILE, read_info, read_text
-from asr_kd.score.edit_distance import edit_distances, oracle_error_rate
+from asr_kd.score.edit_distance import edit_distances, least_risk, oracle_error_rate
 from asr_kd.score.wer import align_words, count_words
 from asr_kd.stage import Stage, file_sha256, fingerprint, write_json, write_text
 
@@ -46,6 +46,9 @@ class Options:
         affects_result=False,
     )
     name: str = option("the system's name in the report; empty: as decoded, with +3-gram or what it is", default="")
+    minimum_risk: bool = option(
+        "of each list take the hypothesis with the fewest errors to be expected, not the likeliest", default=True
+    )
     tuning: RescoreOptions = group(RescoreOptions)
 
 
@@ -69,19 +72,16 @@ def run(options: Options) -> None:
         candidates = Candidates(dev, new, old)
         flat = np.concatenate([errors[utterance] for utterance in candidates.utterances])
         weights = candidates.tune(flat, float(system["acoustic_scale"]), options.tuning)
-        dev_wer = _wer(dev_reference, _words(dev_reference, candidates, weights, joined))
+        lists = _Lists(candidates.lists(weights), joined)
+        dev_wer = _wer(dev_reference, lists.chosen(dev_reference, minimum_risk=options.minimum_risk))
         oracles = {
             "dev_oracle_wer": oracle_error_rate(dev_reference, errors),
             "oracle_wer": oracle_error_rate(test_reference, _errors(test_reference, test, joined)),
         }
-        candidates = Candidates(test, new, old)
-        words = _words(test_reference, candidates, weights, joined)
+        lists = _Lists(Candidates(test, new, old).lists(weights), joined)
+        words = lists.chosen(test_reference, minimum_risk=options.minimum_risk)
         write_text(partial / "hyp.txt", "".join(f"{' '.join((u, *spoken))}\n" for u, spoken in words.items()))
-        lists = {u: ([joined(one) for one in found], costs) for u, (found, costs) in candidates.lists(weights).items()}
-        write_confidences(
-            partial / CONFIDENCE_FILE,
-            {u: word_confidences(spoken, *lists[u]) if u in lists else [] for u, spoken in words.items()},
-        )
+        write_confidences(partial / CONFIDENCE_FILE, lists.confidences(words))
         for name in _COPIED:
             shutil.copyfile(options.decoded / name, partial / name)
         described = {"name": options.name or f"{system['name']}+{new.order}-gram", "dev_wer": dev_wer}
@@ -114,12 +114,23 @@ def _errors(
     return {u: edit_distances(reference[u], [joined(s.words) for s in sentences]) for u, sentences in lists.items()}
 
 
-def _words(
-    reference: Mapping[str, Sequence[str]], candidates: Candidates, weights: Weights, joined: Joined
-) -> dict[str, tuple[str, ...]]:
-    """The words chosen for each utterance; none where there was no hypothesis."""
-    chosen = zip(candidates.utterances, candidates.chosen(weights).tolist(), strict=True)
-    return dict.fromkeys(reference, ()) | {utterance: joined(candidates.words[place]) for utterance, place in chosen}
+class _Lists:
+    """Each utterance's hypotheses, as words, with their costs."""
+
+    def __init__(self, lists: Mapping[str, tuple[list[tuple[str, ...]], np.ndarray]], joined: Joined) -> None:
+        self._lists = {u: ([joined(one) for one in found], costs) for u, (found, costs) in lists.items()}
+
+    def chosen(self, utterances: Iterable[str], *, minimum_risk: bool) -> dict[str, tuple[str, ...]]:
+        """The words of each utterance; none where there was no hypothesis."""
+        words = dict.fromkeys(utterances, cast(tuple[str, ...], ()))
+        for utterance, (found, costs) in self._lists.items():
+            place = least_risk(found, costs) if minimum_risk else int(costs.argmin())
+            words[utterance] = found[place]
+        return words
+
+    def confidences(self, words: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[float]]:
+        """How sure the list is of each of these words."""
+        return {u: word_confidences(said, *self._lists[u]) if u in self._lists else [] for u, said in words.items()}
 
 
 def _wer(reference: Mapping[str, Sequence[str]], words: Mapping[str, Sequence[str]]) -> float:

@@ -82,19 +82,13 @@ class Candidates:
         if self._old_W is not None:
             self._rest_K += np.add.reduceat(self._old_W, self._first_word_K)
 
-    def chosen(self, weights: Weights) -> np.ndarray:
-        """The best hypothesis of each utterance ``[U]``, as its place in `words`."""
-        return self._cheapest(self._without_penalty(weights), weights.insertion_penalty)
-
     def lists(self, weights: Weights) -> dict[str, tuple[list[tuple[str, ...]], np.ndarray]]:
         """Of each utterance, all hypotheses and their costs."""
-        cost_K = self._without_penalty(weights) + weights.insertion_penalty * self._length_K
+        lm_K = weights.lm_scale * self._lm_cost(weights.new_share)
+        cost_K = self._base(weights.acoustic_scale) + lm_K + weights.insertion_penalty * self._length_K
         ends = [*self.first_U[1:].tolist(), len(self.words)]
         spans = zip(self.utterances, self.first_U.tolist(), ends, strict=True)
         return {utterance: (self.words[first:end], cost_K[first:end]) for utterance, first, end in spans}
-
-    def _without_penalty(self, weights: Weights) -> np.ndarray:
-        return self._base(weights.acoustic_scale) + weights.lm_scale * self._lm_cost(weights.new_share)
 
     def tune(self, errors_K: np.ndarray, acoustic_scale: float, options: RescoreOptions) -> Weights:
         """The weights of the grid with the fewest errors; of equals those in the middle.

@@ -1,6 +1,6 @@
 """NIST's CTM: ``<utterance> <channel> <start> <duration> <word> [<confidence>]``, times in seconds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asr_kd.errors import DataError
@@ -15,7 +15,7 @@ def ctm_line(utterance: str, start_s: float, duration_s: float, word: str, confi
     return f"{utterance} 1 {start_s:.3f} {duration_s:.3f} {word}{sure}\n"
 
 
-def write_confidences(path: Path, confidences: dict[str, Sequence[float]]) -> None:
+def write_confidences(path: Path, confidences: Mapping[str, Sequence[float]]) -> None:
     """Write a line an utterance: its id and a number a word of ``hyp.txt``."""
     lines = [" ".join([utterance, *(f"{value:.3f}" for value in sure)]) for utterance, sure in confidences.items()]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+_NEGLIGIBLE = 1e-4  # of the likeliest hypothesis' probability
+
 
 def edit_distances(reference: Sequence[str], hypotheses: Sequence[Sequence[str]]) -> np.ndarray:
     """The fewest substitutions, insertions and deletions between a reference and each hypothesis.
@@ -27,6 +29,24 @@ def edit_distances(reference: Sequence[str], hypotheses: Sequence[Sequence[str]]
         # An insertion moves along the row: the least of all places before, each as far away as it is.
         costs = np.minimum.accumulate(row - places, axis=1) + places
     return costs[np.arange(len(hypotheses)), lengths]
+
+
+def least_risk(hypotheses: Sequence[Sequence[str]], costs: Sequence[float] | np.ndarray) -> int:
+    """The hypothesis with the fewest errors to be expected, as its place in the list; of equals the cheapest.
+
+    Each hypothesis may be what was said, with the softmax of its negated cost over the list as its probability
+    (Stolcke, Koenig & Weintraub 1997, "Explicit word error minimization in N-best list rescoring").
+
+    Args:
+        hypotheses: the list, one or more.
+        costs: negated log probabilities, up to a constant.
+    """
+    costs_K = np.asarray(costs, dtype=np.float64)
+    probabilities_K = np.exp(costs_K.min() - costs_K)
+    expected_K = np.zeros(len(hypotheses))
+    for place in np.flatnonzero(probabilities_K > _NEGLIGIBLE).tolist():
+        expected_K += probabilities_K[place] * edit_distances(hypotheses[place], hypotheses)
+    return int(np.lexsort((costs_K, np.round(expected_K, 9)))[0])
 
 
 def oracle_error_rate(reference: Mapping[str, Sequence[str]], errors: Mapping[str, np.ndarray]) -> float:

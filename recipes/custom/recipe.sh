@@ -6,6 +6,7 @@
 #   --units sentencepiece|char, --vocab-size V   words are spelled and recognised in pieces
 #   --characters STRING   those that are spoken, beside letters and apostrophes
 #   --lm-text FILE    text for n-grams, beside train's transcripts; or --arpa FILE, n-grams (of pieces, with --units)
+#   --extend-lexicon  add the words of the text that the lexicon lacks, said as it says its own
 #   --sample-rate HZ, --channel N|mix   of the audio
 #   --allow-commands  run entries of wav.scp and feats.scp that end in '|'
 # shellcheck shell=bash disable=SC2034  # variables are read by run.sh
@@ -26,10 +27,11 @@ test=""
 extra=""
 units=""
 oov_word=""
+extend_lexicon=false
 sample_rate=16000
 channel=refuse
 allow_commands=false
-recipe_options=(member_seeds student_seeds train dev test extra lexicon oov_word lm_text arpa sample_rate channel allow_commands)
+recipe_options=(member_seeds student_seeds train dev test extra lexicon oov_word extend_lexicon lm_text arpa sample_rate channel allow_commands)
 
 use_protocol() {
   local name
@@ -41,6 +43,10 @@ use_protocol() {
   done
   [[ -z $lm_text || -z $arpa ]] || refuse "--lm-text and --arpa: n-grams come from one of them"
   [[ -n $units ]] || { [[ -n $lexicon ]] && units=phones || units=sentencepiece; }
+  if [[ $extend_lexicon != false ]]; then
+    [[ -n $lexicon && -n $lm_text ]] || refuse "--extend-lexicon needs --lexicon FILE and --lm-text FILE"
+    package_extras=g2p
+  fi
   case $units in
     phones) [[ -n $lexicon ]] || refuse "--units phones needs --lexicon FILE" ;;
     sentencepiece | char) [[ -z $lexicon ]] || refuse "--units $units takes no --lexicon: words are spelled" ;;
@@ -69,15 +75,16 @@ prepare_data() {
 }
 
 prepare_language() {
-  local data=$1 exp=$2 conf=${conf:?}
+  local data=$1 exp=$2 conf=${conf:?} words
   if [[ $units != phones ]]; then
     prepare_units "$data" "$exp"
     return
   fi
+  words=$(pronounced_words "$data" "$exp")
   asr-kd make-lang --config "$conf/lang.conf" --oov-word "$oov_word" \
-    "$data/train" "$data/dev" "$data/test" "$lexicon" "$exp/lang"
+    "$data/train" "$data/dev" "$data/test" "$words" "$exp/lang"
   [[ -z ${arpa:-} ]] || return 0
-  asr-kd train-lm --config "$conf/lm.conf" --vocabulary "$lexicon" -- ${lm_text:+"$lm_text"} "$data/train" "$exp/lm"
+  asr-kd train-lm --config "$conf/lm.conf" --vocabulary "$words" -- ${lm_text:+"$lm_text"} "$data/train" "$exp/lm"
 }
 
 # make_frames DATA OUT [--prior STORE]

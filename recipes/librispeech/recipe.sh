@@ -21,6 +21,7 @@ use_protocol() {
   lexicon=${data_dir:?}/lexicon.txt
   if [[ $parts == 47 ]]; then
     lm_text=$data_dir/lm_text.gz
+    [[ ${units:?} != phones ]] || package_extras=g2p
     return
   fi
   package_extras=corpora

@@ -45,8 +45,8 @@ def stages_of(recipe: Path) -> str:
     return (own if own.exists() else ROOT / "run.sh").read_text()
 
 
-# What a recipe may do without: states in context, n-gram models.
-OPTIONAL_CONFS = {"tying", "tied", "lm", "lm_large"}
+# What a recipe may do without: a longer lexicon, states in context, n-gram models.
+OPTIONAL_CONFS = {"extend_lexicon", "tying", "tied", "lm", "lm_large"}
 
 
 def confs_called_for(recipe: Path) -> dict[str, str]:

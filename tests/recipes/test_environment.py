@@ -57,11 +57,13 @@ def installed(checkout: Path) -> list[str]:
         ("", "[synthesis]"),
         ("--recipe fsdd", "[synthesis]"),
         ("--recipe mnist", ""),
-        ("--recipe librispeech", ""),
+        ("--recipe librispeech", "[g2p]"),
+        ("--recipe librispeech --units char", ""),
         ("--recipe librispeech --parts mini", "[corpora]"),
         ("--recipe librispeech --parts 100 --units sentencepiece", "[corpora,units]"),
         ("--recipe custom --train train --units char", ""),
         ("--recipe custom --train train", "[units]"),
+        ("--recipe custom --train train --lexicon train --lm-text train --extend-lexicon", "[g2p]"),
     ],
 )
 def test_a_fresh_environment_gets_the_extras_that_the_recipe_needs(checkout: Path, options: str, extras: str) -> None:
