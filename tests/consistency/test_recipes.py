@@ -29,9 +29,9 @@ def test_the_documents_list_every_variable_of_a_recipe() -> None:
     for recipe in RECIPES:
         text = (recipe / "recipe.sh").read_text()
         own = set(re.findall(r"^recipe_options=\((.*)\)", text, re.MULTILINE)[0].split())
-        local = re.findall(r"\w+", " ".join(re.findall(r"^ *local (.*)", text, re.MULTILINE)))
-        set_here = set(re.findall(r"^ *(\w+)=", text, re.MULTILINE)).difference(local)
-        assert set_here - own <= set(table)
+        local = re.findall(r"\w+", " ".join(re.findall(r"^ +local (.*)", text, re.MULTILINE)))
+        set_here = set(re.findall(r"^ *(\w+)=", text, re.MULTILINE))
+        assert set_here - own - set(local) <= set(table)
         assert "pipeline" in set_here or needed <= set_here
 
 
