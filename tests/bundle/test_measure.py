@@ -28,8 +28,10 @@ def test_errors_are_those_of_decode(pipeline: Pipeline) -> None:
     bundle = pipeline.exp / "bundle"
     found = measure(bundle, load_data_dir(pipeline.tones / "data/test"), stream=True)
     assert found.counts.errors.tolist() == expected.errors.tolist()
-    assert found.stream_counts is not None
-    assert found.stream_counts.ref_words.sum() == expected.ref_words.sum()
+    assert found.streamed is not None
+    assert found.streamed.counts.ref_words.sum() == expected.ref_words.sum()
+    assert found.streamed.whole > 0
+    assert found.streamed.whole_differ == 0
     assert found.weights_mb == pytest.approx((bundle / "model.safetensors").stat().st_size / 1e6)
     assert found.weights_mb + found.graph_mb < found.all_mb
     assert found.network_rtf > 0

@@ -89,9 +89,9 @@ def test_the_stages_of_a_table_are_those_of_run_sh(document: str) -> None:
     """Their numbers, and for each one the commands that run.sh calls in it."""
     shell = (ROOT / "run.sh").read_text()
     stages = dict(re.findall(r"at_stage (\d+) .*?; then\n(.*?)(?=at_stage|\Z)", shell, re.DOTALL))
-    by_default = re.search(r"\|\| prepare_language\(\) \{\n(.*?)\n\}", shell, re.DOTALL)
-    assert by_default
-    stages = {number: text.replace("prepare_language", by_default[1]) for number, text in stages.items()}
+    functions = dict(re.findall(r"(\w+)\(\) \{\n(.*?)\n\}", shell, re.DOTALL))
+    for name in ("prepare_language", "pronounced_words"):
+        stages = {number: text.replace(name, functions[name]) for number, text in stages.items()}
     told = {row[0]: row[1] for row in rows((ROOT / document).read_text()) if row[0].isdigit() and len(row) > 2}
     assert set(told) == set(stages)
     for number, commands in told.items():
