@@ -1,6 +1,6 @@
 """Frame accuracy and cross-entropy of a network on labelled frames.
 
-Legend: N frames of a store, L labelled frames, B frames of a batch, P pdfs.
+Legend: N frames of a store, B frames of a batch, P pdfs.
 """
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from asr_kd.frames.store import FrameStore, gather_windows
 from asr_kd.nets.decision import most_likely
 from asr_kd.nets.device import autocast
+from asr_kd.train.frame_table import table_of_stores
 
 EVAL_FRAMES = 1024
 MAX_FRAMES = 65536
@@ -28,14 +29,18 @@ class DevSet:
 
     def __init__(self, store: FrameStore, labels_N: np.ndarray, *, device: torch.device, dtype: str = "fp32") -> None:
         self._padded, self._context = store.padded, store.left + 1 + store.right
-        labelled_L = np.flatnonzero(labels_N >= 0)
-        every = max(1, round(len(labelled_L) / MAX_FRAMES))
+        labelled_N = labels_N >= 0
+        table = table_of_stores([store], [None if labelled_N.all() else labelled_N])
+        every = max(1, round(len(table) / MAX_FRAMES))
         stretches = [
-            labelled_L[begin : begin + EVAL_FRAMES] for begin in range(0, len(labelled_L), every * EVAL_FRAMES)
+            table.locate(torch.arange(begin, min(begin + EVAL_FRAMES, len(table))))
+            for begin in range(0, len(table), every * EVAL_FRAMES)
         ]
-        self._rows = [torch.from_numpy(store.window_rows[frames_B]) for frames_B in stretches]
-        self._labels = [torch.from_numpy(labels_N[frames_B].astype(np.int64)).to(device) for frames_B in stretches]
-        self._count = max(1, sum(map(len, stretches)))
+        self._rows = [rows_B for _, rows_B in stretches]
+        self._labels = [
+            torch.from_numpy(labels_N[frames_B.numpy()].astype(np.int64)).to(device) for frames_B, _ in stretches
+        ]
+        self._count = max(1, sum(map(len, self._labels)))
         self._device, self._dtype = device, dtype
 
     @torch.inference_mode()
