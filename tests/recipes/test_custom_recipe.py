@@ -1,5 +1,6 @@
 """recipes/custom: what is asked of the caller's data, and the data directories made of it."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -50,6 +51,10 @@ def speech(folder: Path, name: str, num_speakers: int, *, rate: int = 8000) -> N
         (("--train", ".", "--units", "words"), "phones, sentencepiece or char, not 'words'"),
         (("--train", ".", "--units", "char", "--lexicon", "lexicon"), "takes no --lexicon"),
         (("--train", ".", "--lm-text", "lexicon", "--arpa", "lexicon"), "n-grams come from one of them"),
+        (
+            ("--train", ".", "--lexicon", "lexicon", "--extend-lexicon"),
+            "--extend-lexicon needs --lexicon FILE and --lm",
+        ),
     ],
 )
 def test_a_wrong_call_is_refused_before_anything_runs(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
@@ -129,6 +134,19 @@ def test_characters_that_are_spoken_can_be_named(tmp_path: Path) -> None:
     done = run_sh(tmp_path, *options, "--characters", "-2")
     assert done.returncode == 0, done.stderr
     assert "2- 2_B -\n" in (tmp_path / "exp/lang/lexicon.txt").read_text()
+
+
+def test_words_of_the_text_are_added_to_the_lexicon_and_the_n_grams(tmp_path: Path) -> None:
+    pytest.importorskip("phonetisaurus", reason="the optional extra 'g2p' is not installed")
+    speech(tmp_path, "train", 10)
+    (tmp_path / "lexicon").write_text("ONE W AH N\nTWO T UW\nTEN T EH N\nNET N EH T\nNEW N UW\n")
+    (tmp_path / "book").write_text("TENT ONE\nTENT TWO\nTENNET ONE\n")
+    options = ("--train", "train", "--sample-rate", "8000", "--lexicon", "lexicon", "--lm-text", "book")
+    done = run_sh(tmp_path, *options, "--extend-lexicon", "--stop-stage", "1")
+    assert done.returncode == 0, done.stderr
+    words = [line.split()[0] for line in (tmp_path / "exp/lang/lexicon.txt").read_text().splitlines()]
+    assert "TENT" in words and "TENNET" not in words
+    assert b"\tTENT" in gzip.decompress((tmp_path / "exp/lm/lm.arpa.gz").read_bytes())
 
 
 def test_features_take_the_place_of_audio(tmp_path: Path) -> None:
