@@ -208,11 +208,17 @@ run_fold() {
     members+=("$exp/members/$seed")
   done
   if at_stage 6 "the ensemble's ${#members[@]} members"; then
-    for seed in "${seeds_of_members[@]}"; do
-      job "$exp/log/member-$seed.log" asr-kd train --config "$conf/train.conf" --device "$device" --seed "$seed" \
-        --labels "${labels[@]}" "${dev[@]}" -- "${train_frames[@]}" "$exp/members/$seed"
-    done
-    finish_jobs
+    if [[ $device == cuda* ]]; then
+      # One of them would leave most of a GPU idle.
+      asr-kd train-members --config "$conf/train.conf" --device "$device" --seeds "${seeds_of_members[@]}" \
+        --labels "${labels[@]}" "${dev[@]}" -- "${train_frames[@]}" "$exp/members"
+    else
+      for seed in "${seeds_of_members[@]}"; do
+        job "$exp/log/member-$seed.log" asr-kd train --config "$conf/train.conf" --device "$device" --seed "$seed" \
+          --labels "${labels[@]}" "${dev[@]}" -- "${train_frames[@]}" "$exp/members/$seed"
+      done
+      finish_jobs
+    fi
   fi
   for set in "${transfer_sets[@]}"; do
     frames+=("$exp/frames/$set")

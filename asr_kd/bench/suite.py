@@ -32,7 +32,7 @@ BENCHMARKS = {
     "store": Benchmark("store", "The soft-target store", on_gpu=True),
     "ensemble": Benchmark("ensemble", "Soft targets of an ensemble", on_gpu=True),
     "decode": Benchmark("decode", "Decoding"),
-    "members": Benchmark("members", "Members side by side"),
+    "members": Benchmark("members", "Members side by side", on_gpu=True),
     "memory": Benchmark("memory", "Memory"),
     "fidelity": Benchmark("students", "What the store costs a student", on_gpu=True),
 }

@@ -14,8 +14,9 @@ from torch.nn import functional
 from asr_kd.frames.store import FrameStore
 from asr_kd.nets.device import DeviceOptions
 from asr_kd.nets.dnn import DNN
+from asr_kd.nets.group import DNNGroup
 from asr_kd.train.dev_set import DevSet
-from asr_kd.train.frame_set import Batch, FrameSet
+from asr_kd.train.frame_set import Batch, FrameSet, TrainingFrames
 from asr_kd.train.loop import Trainer, TrainOptions
 from asr_kd.train.objective import HardTargets, Objective
 from asr_kd.train.schedule import OptimizerOptions
@@ -27,15 +28,26 @@ def our_step(
     net: DNN, store: FrameStore, frames: FrameSet, batch: Batch, dtype: str, objective: Objective | None = None
 ) -> Callable[[], object]:
     """The step of `asr_kd.train.loop.Trainer` on a batch that is there already, hard targets by default."""
+    trainer = our_trainer(net, store, frames, len(batch.frames_B), dtype, objective)
+    return lambda: trainer.step(batch)
+
+
+def our_trainer(
+    net: DNN | DNNGroup,
+    store: FrameStore,
+    frames: TrainingFrames,
+    batch_size: int,
+    dtype: str,
+    objective: Objective | None = None,
+) -> Trainer:
+    """What makes the steps that are timed."""
     options = TrainOptions(
-        batch_size=len(batch.frames_B),
+        batch_size=batch_size,
         optimizer=OptimizerOptions(learning_rate=LEARNING_RATE),
         device=DeviceOptions(device=str(frames.device), dtype=dtype),
     )
     dev = DevSet(store, frames.labels_N.cpu().numpy(), device=frames.device)
-    objective = objective or HardTargets(frames.labels_N)
-    trainer = Trainer(net.train(), frames, objective, dev, options, Path())
-    return lambda: trainer.step(batch)
+    return Trainer(net.train(), frames, objective or HardTargets(frames.labels_N), dev, options, Path())
 
 
 def default_step(net: nn.Module, frames: FrameSet, batch: Batch) -> Callable[[], object]:

@@ -45,6 +45,7 @@ COMMANDS: dict[str, str] = {
     "export-ali": "write labels as Kaldi's alignments",
     # networks
     "train": "train one network on aligned frames",
+    "train-members": "train the members of an ensemble together, one step for all: for a GPU",
     "make-soft-targets": "average an ensemble into soft targets",
     "distill": "train a student on soft targets",
     "correct-bias": "shift the output biases of classes that a student's transfer set lacked, or had alone",

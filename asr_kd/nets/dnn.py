@@ -78,9 +78,7 @@ class DNN(nn.Module):
         """Make the next step's dropout a function of ``seed`` alone."""
         for module in self.layers:
             if isinstance(module, Dropout):
-                if module.generator is None:
-                    module.generator = torch.Generator(device=device)
-                module.generator.manual_seed(seed)
+                module.seed(seed, device)
                 seed += 1
 
 

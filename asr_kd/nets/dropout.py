@@ -25,6 +25,12 @@ class Dropout(nn.Module):
         """What the units that are kept are multiplied by, so that the mean stays."""
         return DRAWS / (DRAWS - self.dropped_draws)
 
+    def seed(self, seed: int, device: torch.device) -> None:
+        """Make the next draw a function of ``seed`` alone."""
+        if self.generator is None:
+            self.generator = torch.Generator(device=device)
+        self.generator.manual_seed(seed)
+
     def forward(self, x_BH: Tensor) -> Tensor:
         """Zero each unit with the given probability and scale up the rest; nothing in evaluation."""
         if not self.training or self.dropped_draws == 0:

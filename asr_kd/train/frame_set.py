@@ -116,8 +116,46 @@ class FrameSet:
     def _buffer(self, plan: EpochPlan, number: int) -> FrameBuffer:
         if self._shuffle_frames is not None:
             return read_buffer(self._table, self._rows, plan, number, device=self.device)
-        order_N = random_order(len(self), plan.seeds[number])
-        return FrameBuffer(plan.begins[number], order_N.to(self.device), self._table, self._rows)
+        return self.in_order(random_order(len(self), plan.seeds[number]))
+
+    def in_order(self, order_N: Tensor) -> FrameBuffer:
+        """Frames by their positions in the set, in an order that is given; only where all are in memory at once."""
+        assert self._shuffle_frames is None
+        return FrameBuffer(0, order_N.to(self.device), self._table, self._rows)
+
+
+class GroupFrames:
+    """The frames of several members that are trained together: a batch holds one of each, one after the other.
+
+    Each member hears the frames in the order in which it would hear them alone.
+
+    Args:
+        frames: all in memory at once.
+        seeds: of the members.
+    """
+
+    def __init__(self, frames: FrameSet, seeds: Sequence[int]) -> None:
+        self._frames, self._seeds = frames, seeds
+        self.device, self.labels_N = frames.device, frames.labels_N
+
+    def num_batches(self, batch_size: int) -> int:
+        """Steps of one epoch."""
+        return self._frames.num_batches(batch_size)
+
+    def epoch(self, *, seed: int, epoch: int, batch_size: int, first_batch: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, in orders that depend on the members' seeds and ``epoch`` alone, not on ``seed``.
+
+        Args:
+            batch_size: frames of each member.
+        """
+        num_frames, together = len(self._frames), batch_size * len(self._seeds)
+        plans = [plan_epoch(num_frames, None, seed=own, epoch=epoch) for own in self._seeds]
+        order_MN = torch.stack([random_order(num_frames, plan.seeds[0]) for plan in plans])
+        whole = num_frames // batch_size * batch_size
+        batches = order_MN[:, :whole].unflatten(1, (-1, batch_size)).transpose(0, 1)
+        buffer = self._frames.in_order(torch.cat([batches.flatten(), order_MN[:, whole:].flatten()]))
+        for begin in range(first_batch * together, order_MN.numel(), together):
+            yield Batch(*buffer.batch(begin, min(begin + together, order_MN.numel())))
 
 
 def _labelled(labels_N: np.ndarray | None, num_frames: int) -> np.ndarray | None:

@@ -12,18 +12,19 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from asr_kd.errors import AsrKdError, UsageError
 from asr_kd.nets.device import DeviceOptions, autocast
 from asr_kd.nets.dnn import DNN
+from asr_kd.nets.group import DNNGroup
 from asr_kd.options import group, option
 from asr_kd.train import checkpoint
 from asr_kd.train.checkpoint import Progress
-from asr_kd.train.dev_set import DevSet
 from asr_kd.train.frame_set import Batch, TrainingFrames
 from asr_kd.train.jitter import Jitter
 from asr_kd.train.metrics import MetricsLog, averages, batch_sums
@@ -67,6 +68,14 @@ class TrainOptions:
             raise UsageError(f"--jitter must not be negative, got {self.jitter}")
 
 
+class Watched(Protocol):
+    """What training is watched on."""
+
+    def evaluate(self, net: nn.Module) -> tuple[float, float]:
+        """Frame accuracy (0..1) and mean cross-entropy (nats)."""
+        ...
+
+
 class Trainer:
     """One training run in one directory.
 
@@ -81,19 +90,19 @@ class Trainer:
 
     def __init__(
         self,
-        net: DNN,
+        net: DNN | DNNGroup,
         frames: TrainingFrames,
         objective: Objective,
-        dev: DevSet,
+        dev: Watched,
         options: TrainOptions,
         directory: Path,
         *,
         title: str = "",
         image: tuple[int, int] | None = None,
-        watched: Mapping[str, DevSet] | None = None,
+        watched: Mapping[str, Watched] | None = None,
     ) -> None:
         self._net, self._frames, self._objective = net, frames, objective
-        self._watched = {"dev": dev} | dict(watched or {})
+        self._watched: dict[str, Watched] = {"dev": dev} | dict(watched or {})
         self._options, self._directory, self._title = options, directory, title
         self._optimizer = make_optimizer(net.parameters(), options.optimizer)
         self._progress = Progress()

@@ -56,9 +56,9 @@ def make_optimizer(parameters: Iterable[nn.Parameter], options: OptimizerOptions
 @torch.no_grad()
 def limit_norms(net: nn.Module, max_norm: float) -> None:
     """Scale down the incoming weights of every unit whose length exceeds ``max_norm`` (Srivastava et al. 2014)."""
-    for weight in net.parameters():
-        if weight.ndim == 2:
-            weight.mul_((max_norm / weight.norm(dim=1, keepdim=True)).clamp_(max=1.0))
+    for name, weight in net.named_parameters():
+        if "weight" in name:
+            weight.mul_((max_norm / weight.norm(dim=-1, keepdim=True)).clamp_(max=1.0))
 
 
 def cosine_factor(progress: float, final: float) -> float:

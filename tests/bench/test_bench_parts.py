@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from asr_kd.bench import fbank, gather, students
+from asr_kd.bench import fbank, gather, members, students
 from asr_kd.bench.fbank_peers import exact
 from asr_kd.bench.figure import Figure
 from asr_kd.bench.gemm import forward_flops, training_flops
@@ -74,6 +74,12 @@ def test_a_benchmark_measures_every_figure(name: str, monkeypatch: pytest.Monkey
     for figure in figures:
         assert figure.value is None or (np.isfinite(figure.value) and figure.value > 0), figure
         assert figure.value is not None or figure.note, f"{figure.key} does not say why it was not measured"
+
+
+def test_a_group_is_measured_beside_one_member() -> None:
+    figures = members.grouped(CPU, num_members=2, batch_size=16, rounds=1, least_seconds=0.0)
+    assert [figure.key for figure in figures] == ["grouped", "grouped_frames_per_s"]
+    assert all(figure.value is not None and figure.value > 0 for figure in figures)
 
 
 def measured(name: str, **sizes: Any) -> list[Figure]:

@@ -17,6 +17,7 @@ from training_problem import Problem, TwoLosses
 from asr_kd.errors import DataError
 from asr_kd.train import checkpoint, loop
 from asr_kd.train.checkpoint import CHECKPOINT_FILE
+from asr_kd.train.dev_set import DevSet
 from asr_kd.train.loop import Trainer
 from asr_kd.train.metrics import METRICS_FILE
 
@@ -87,7 +88,7 @@ PLACES = {
     "after weights changed": (torch.optim.AdamW, "step", True),
     "before the sums": (Trainer, "_add_up", False),
     "after the sums": (Trainer, "_add_up", True),
-    "in the dev set": (loop.DevSet, "evaluate", False),
+    "in the dev set": (DevSet, "evaluate", False),
     "before metrics are written": (loop.MetricsLog, "write", False),
     "after metrics are written": (loop.MetricsLog, "write", True),
     "before a checkpoint": (checkpoint, "save", False),

@@ -1,0 +1,139 @@
+"""`asr-kd train-members`: members that are trained together are those that are trained one by one."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tone_pipeline import TINY_NET, Pipeline
+
+from asr_kd.cli.main import main
+from asr_kd.nets.acoustic_model import AcousticModel
+from asr_kd.nets.dnn import DNN, NetOptions
+from asr_kd.nets.group import DNNGroup
+from asr_kd.train.loop import Trainer
+
+EPOCHS = 2
+SHAPE = NetOptions(num_layers=2, hidden_dim=16, dropout=0.25, input_dropout=0.1)
+
+
+def train(pipeline: Pipeline, command: str, out: Path, *flags: object) -> int:
+    labels = ("--labels", pipeline.exp / "ali/train", *pipeline.dev)
+    words = [
+        *TINY_NET,
+        "--num-epochs",
+        EPOCHS,
+        "--dtype",
+        "fp32",
+        *labels,
+        *flags,
+        "--",
+        pipeline.exp / "frames/train",
+        out,
+    ]
+    return main([command, *map(str, words)])
+
+
+def weights(directory: Path) -> dict[str, torch.Tensor]:
+    return dict(AcousticModel.load(directory).net.state_dict())
+
+
+def metrics(directory: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_without_dropout_each_is_the_one_that_its_seed_makes_alone(pipeline: Pipeline, tmp_path: Path) -> None:
+    seeds = (3, 1, 2)
+    # Rounding differs, and both Adam and many steps make more of it.
+    sgd = ("--optimizer", "sgd", "--learning-rate", 0.05, "--batch-size", 500)
+    assert train(pipeline, "train-members", tmp_path / "together", *sgd, "--seeds", *seeds) == 0
+    for seed in seeds:
+        assert train(pipeline, "train", tmp_path / f"alone/{seed}", *sgd, "--seed", seed) == 0
+        found, expected = (weights(tmp_path / way / str(seed)) for way in ("together", "alone"))
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4)
+    means = metrics(tmp_path / "together/1")
+    alone = [metrics(tmp_path / f"alone/{seed}") for seed in seeds]
+    for epoch, row in enumerate(means):
+        for name in ("train_loss", "train_frame_accuracy", "dev_cross_entropy", "dev_frame_accuracy"):
+            assert row[name] == pytest.approx(sum(rows[epoch][name] for rows in alone) / len(seeds), abs=2e-3)
+    assert not (tmp_path / "together/3/group").exists()
+    # What is there already is the same stage, whichever way it was made.
+    assert train(pipeline, "train", tmp_path / "together/1", *sgd, "--seed", 1) == 0
+    assert train(pipeline, "train-members", tmp_path / "alone", *sgd, "--seeds", *seeds) == 0
+
+
+def test_a_run_that_was_interrupted_ends_as_one_that_was_not(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("--seeds", 1, 2, "--dropout", 0.2, "--max-norm", 2)
+    assert train(pipeline, "train-members", tmp_path / "whole", *asked) == 0
+    step, calls = Trainer.step, iter(range(10**6))
+
+    def interrupted(self: Trainer, *batch: object) -> None:
+        if next(calls) == 40:
+            raise KeyboardInterrupt
+        step(self, *batch)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "step", interrupted)
+        assert train(pipeline, "train-members", tmp_path / "cut", *asked) == 130
+    assert not (tmp_path / "cut/1").exists()
+    assert (tmp_path / "cut/1.partial/group/checkpoint.safetensors").exists()
+    assert train(pipeline, "train-members", tmp_path / "cut", *asked) == 0
+    for seed in ("1", "2"):
+        expected = weights(tmp_path / "whole" / seed)
+        assert all(torch.equal(value, expected[name]) for name, value in weights(tmp_path / "cut" / seed).items())
+        assert json.loads((tmp_path / "cut" / seed / "group.json").read_text()) == {"seeds": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    "flags", [("--early-stopping", 1), ("--schedule", "newbob"), ("--jitter", 1), ("--seeds", 1, 1)]
+)
+def test_what_members_cannot_do_together_is_refused(
+    pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str], flags: tuple[object, ...]
+) -> None:
+    seeds = () if flags[0] == "--seeds" else ("--seeds", 1, 2)
+    assert train(pipeline, "train-members", tmp_path / "out", *seeds, *flags) in (1, 2)
+    assert str(flags[0]) in complaint()
+    assert not (tmp_path / "out/1").exists()
+
+
+def test_frames_that_are_read_in_parts_are_heard_by_one_member_after_the_other(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    parts = ("--shuffle-frames", 512)
+    assert train(pipeline, "train-members", tmp_path / "members", *parts, "--seeds", 1, 2) == 0
+    assert train(pipeline, "train", tmp_path / "one", *parts, "--seed", 2) == 0
+    expected = weights(tmp_path / "one")
+    assert all(torch.equal(value, expected[name]) for name, value in weights(tmp_path / "members/2").items())
+
+
+def test_a_group_has_its_members_logits_and_gradients() -> None:
+    nets = [DNN(6, 4, NetOptions(num_layers=2, hidden_dim=16), seed=seed) for seed in (1, 2, 3)]
+    group = DNNGroup(nets)
+    x_NW = torch.randn(3 * 5, 6, generator=torch.Generator().manual_seed(0))
+    group(x_NW).pow(2).mean().backward()
+    for member, (net, x_BW) in enumerate(zip(nets, x_NW.split(5), strict=True)):
+        torch.testing.assert_close(group(x_NW).split(5)[member], net(x_BW))
+        net(x_BW).pow(2).mean().backward()
+        linears = [layer for layer in net.layers if isinstance(layer, torch.nn.Linear)]
+        for linear, weight, bias in zip(linears, group.weights_MOI, group.biases_MO, strict=True):
+            torch.testing.assert_close(weight.grad[member], linear.weight.grad)
+            torch.testing.assert_close(bias.grad[member], linear.bias.grad)
+
+
+def test_a_group_leaves_out_as_many_units_as_its_members() -> None:
+    nets = [DNN(400, 400, SHAPE, seed=seed) for seed in (1, 2)]
+    group = DNNGroup(nets)
+    group.seed_dropout(5, torch.device("cpu"))
+    kept = [(dropout(torch.ones(2, 50, 400)) > 0).float().mean() for dropout in group.dropouts.values()]
+    assert [float(share) for share in kept] == pytest.approx([0.9, 0.75, 0.75], abs=0.01)
+    x_NW = torch.randn(8, 400, generator=torch.Generator().manual_seed(0))
+    group.seed_dropout(5, torch.device("cpu"))
+    first = group(x_NW)
+    group.seed_dropout(5, torch.device("cpu"))
+    assert torch.equal(group(x_NW), first)
+    group.eval()
+    torch.testing.assert_close(group(x_NW)[4:], nets[1].eval()(x_NW[4:]))
