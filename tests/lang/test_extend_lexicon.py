@@ -17,10 +17,10 @@ from asr_kd.options import parse
 
 pytest.importorskip("phonetisaurus", reason="the optional extra 'g2p' is not installed")
 
-# A spelling with a rule: SH is one sound, every other letter is its own.
-SOUNDS = {"SH": ("sh_1",), "A": ("a",), "I": ("i|",), "T": ("t",), "S": ("s",)}
-WORDS = ["".join(parts) for parts in product(("SH", "T", "S"), ("A", "I"), ("SH", "T", "S"), ("A", "I"))]
-NEW = "SHATISHAS"
+# A spelling with a rule: SH is one sound, every other letter is its own, also one that is not of ASCII.
+SOUNDS = {"SH": ("sh_1",), "A": ("a",), "É": ("i|",), "T": ("t",), "S": ("s",)}
+WORDS = ["".join(parts) for parts in product(("SH", "T", "S"), ("A", "É"), ("SH", "T", "S"), ("A", "É"))]
+NEW = "SHATÉSHAS"
 
 
 def said(word: str) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
     lines = [" ".join((word, *said(word))) for word in WORDS]
     (tmp_path / "lexicon.txt").write_text("\n".join(["<unk> SPN", "[noise] NSN", *lines]) + "\n")
     (tmp_path / "book.txt").write_text(
-        f"{WORDS[0]} {NEW} TITITI <unk>\n{NEW} TITITI {NEW} SA\u0414A SA\u0414A A|A A|A\n"
+        f"{WORDS[0]} {NEW} TÉTÉTÉ <unk>\n{NEW} TÉTÉTÉ {NEW} SA\u0414A SA\u0414A A|A A|A\n"
     )
     return tmp_path
 
@@ -52,7 +52,7 @@ def test_frequent_words_are_said_by_the_lexicons_rule(folder: Path, caplog: pyte
     old, new = load_lexicon(folder / "lexicon.txt"), load_lexicon(out / "lexicon.txt")
     assert new.entries[: len(old.entries)] == old.entries
     # Once in the book and once in the transcripts is twice; what has letters of its own is left out.
-    assert new.entries[len(old.entries) :] == tuple((word, said(word)) for word in (NEW, "TATATA", "TITITI"))
+    assert new.entries[len(old.entries) :] == tuple((word, said(word)) for word in (NEW, "TATATA", "TÉTÉTÉ"))
     assert new.phones == old.phones
     report = json.loads((out / "report.json").read_text())
     assert report["added"] == 3 and report["left_out"] == ["A|A", "SA\u0414A"]
@@ -64,7 +64,7 @@ def test_rare_words_stay_unknown(folder: Path) -> None:
     lexicon = load_lexicon(
         run(folder / "lexicon.txt", folder / "book.txt", folder / "out", "--min-count", 3) / "lexicon.txt"
     )
-    assert NEW in lexicon and "TITITI" not in lexicon
+    assert NEW in lexicon and "TÉTÉTÉ" not in lexicon
 
 
 def test_another_text_is_refused_and_a_lexicon_that_cannot_be_learnt_from_leaves_nothing(folder: Path) -> None:
