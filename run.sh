@@ -121,7 +121,8 @@ pronounced_words() {
     echo "$lexicon"
     return
   fi
-  asr-kd extend-lexicon --config "$conf/extend_lexicon.conf" "$lexicon" "$lm_text" "$data/train" "$exp/lexicon" >&2
+  asr-kd extend-lexicon --config "$conf/extend_lexicon.conf" "$lexicon" "$lm_text" "$data/train" "$exp/lexicon" >&2 ||
+    return
   echo "$exp/lexicon/lexicon.txt"
 }
 

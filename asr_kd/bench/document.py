@@ -34,8 +34,8 @@ up on the spot; no corpus is needed. A run takes about five minutes of one core.
   variant runs once, in a new order, for at least 50 ms. A ratio is the median over the rounds of the ratios within a
   round. So a slow moment of a shared machine falls on both sides.
 - **One thread, processor time.** `OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS` and `MKL_NUM_THREADS` are 1, as is torch's
-  number of threads. On a GPU the time is that between two CUDA events. Only `members` uses the wall clock, and needs
-  two idle cores.
+  number of threads. On a GPU the time is that between two CUDA events. On a CPU `members` uses the wall clock, and
+  needs two idle cores.
 - **A fresh process for each benchmark.** What memory one leaves behind decides how fast another gets its own.
 - **The limit of a network is the best matrix product** of the same dtype, measured among the steps: of the shapes of
   the network's own layers and 2048 x 2048 x 2048, the fastest. MFU, model-FLOPs utilisation, is a step's floating point
@@ -113,7 +113,7 @@ def _machine(machine: dict[str, Any]) -> str:
 
 
 def _parts_of(path: Path) -> dict[str, str]:
-    """What a page already says of each device."""
+    """What a page already says of each device that something was run on."""
     if not path.exists():
         return {}
     text = path.read_text(encoding="utf-8").split(HOW_TO_READ.splitlines()[0])[0]
@@ -121,4 +121,5 @@ def _parts_of(path: Path) -> dict[str, str]:
     for name, heading in PARTS.items():
         if f"{heading}\n" in text:
             found[name] = text.split(f"{heading}\n", 1)[1].split("\n## ", 1)[0].strip("\n") + "\n"
-    return found
+    not_run = NOT_RUN.splitlines()[0]
+    return {name: part for name, part in found.items() if not part.startswith(not_run)}

@@ -54,13 +54,14 @@ def run(options: Options) -> None:
             partial / "report.json",
             {"words": len(lexicon.words), "added": len(said), "left_out": left_out, "held_out": asdict(held_out)},
         )
-    log.info(
-        "%s: %d words and %d new ones; of %d others that were held out, %.0f %% were said as the lexicon does",
-        *(options.out / LEXICON_FILE, len(lexicon.words), len(said), held_out.words),
-        100 * held_out.right / max(held_out.words, 1),
-    )
+    log.info("%s: %d words of old and %d new ones", options.out / LEXICON_FILE, len(lexicon.words), len(said))
+    if held_out.words:
+        share = 100 * held_out.right / held_out.words
+        log.info(
+            "without %d of the old words, %.0f %% of them are said as the lexicon says them", held_out.words, share
+        )
     if left_out:
         log.warning(
-            "%d words are left out, for they have characters that no word of the lexicon has: %s%s",
+            "%d words are left out, for they have characters that no word of the lexicon has, or _|}<>[]!: %s%s",
             *(len(left_out), ", ".join(left_out[:_SHOWN]), ", ..." if len(left_out) > _SHOWN else ""),
         )

@@ -85,7 +85,7 @@ def run(options: Options) -> None:
         for name in _COPIED:
             shutil.copyfile(options.decoded / name, partial / name)
         described = {"name": options.name or f"{system['name']}+{new.order}-gram", "dev_wer": dev_wer}
-        described |= {"rtf": system.get("nbest_rtf")}
+        described |= {"rtf": system.get("nbest_rtf"), "minimum_risk": options.minimum_risk}
         write_json(partial / SYSTEM_FILE, system | asdict(weights) | described | oracles)
     _report(dev_wer, system, weights, oracles)
 

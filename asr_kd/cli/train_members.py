@@ -1,8 +1,8 @@
 """Train the members of an ensemble together, one step for all of them: for small networks on a GPU.
 
 Makes OUT/<seed> for each seed, as asr-kd train makes it, leaving alone those that are there. With dropout a member is
-another one than when it is trained alone. metrics.jsonl holds the members' means. Where the frames do not fit on the
-device all at once, the members are trained one after the other.
+another one than when it is trained alone. metrics.jsonl holds the members' means, its frames and seconds are those of
+all together. Where members cannot be trained so, for memory or for an option, they are trained one after the other.
 """
 
 import logging
@@ -17,10 +17,12 @@ from asr_kd.errors import UsageError
 from asr_kd.nets.dnn import NetOptions
 from asr_kd.options import group, option
 from asr_kd.stage import Stage
-from asr_kd.train.group_training import fits, train_group
+from asr_kd.train.checkpoint import CHECKPOINT_FILE, GROUP_FOLDER
+from asr_kd.train.group_training import train_group, why_not_together
 from asr_kd.train.loop import TrainOptions
 from asr_kd.train.model_training import TrainingData
 from asr_kd.train.selection import SelectOptions
+from asr_kd.train.watching import WatchOptions
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class Options:
     select: SelectOptions = group(SelectOptions)
     net: NetOptions = group(NetOptions)
     train: TrainOptions = group(TrainOptions)
+    watch: WatchOptions = group(WatchOptions)
 
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
@@ -52,6 +55,7 @@ class Options:
             select=self.select,
             net=self.net,
             train=replace(self.train, seed=seed),
+            watch=self.watch,
         )
 
 
@@ -63,11 +67,22 @@ def run(options: Options) -> None:
     if not missing:
         return
     data = TrainingData.load(options.frames, options.labels, options.dev_frames, options.dev_labels)
-    if not fits(data, options.train):
-        log.info("not all frames are in memory at once: the members are trained one after the other")
+    if why := _why_one_by_one(options, data, list(missing.values())):
+        log.info("the members are trained one after the other: %s", why)
         for seed in missing:
             train_one(options.alone(seed))
         return
     with ExitStack() as finishing:
         directories = [finishing.enter_context(stage.resuming()) for stage in missing.values()]
         train_group(data, options.net, options.train, list(missing), directories, select=options.select)
+
+
+def _why_one_by_one(options: Options, data: TrainingData, stages: list[Stage]) -> str:
+    """Why the members cannot be trained together; what was begun in one way is carried on so."""
+    if options.watch != WatchOptions():
+        return "further sets are watched for one network at a time"
+    if (stages[0].partial / GROUP_FOLDER).exists():
+        return ""
+    if any((stage.partial / CHECKPOINT_FILE).exists() for stage in stages):
+        return "some were begun so"
+    return why_not_together(data, options.net, options.train, len(stages))

@@ -102,10 +102,11 @@ def held_out_accuracy(lexicon: Lexicon, *, order: int, every: int) -> Accuracy:
         order: as in `Pronouncer`.
         every: one word of so many is held out.
     """
-    held_out = frozenset([word for word in lexicon.words if can_be_spelled(word)][::every])
-    rest = Lexicon(tuple(entry for entry in lexicon.entries if entry[0] not in held_out))
-    if not held_out or not rest.entries:
+    words = [word for word in lexicon.words if can_be_spelled(word)]
+    if len(words) < every:  # too few to spare one
         return Accuracy(0, 0)
+    held_out = frozenset(words[::every])
+    rest = Lexicon(tuple(entry for entry in lexicon.entries if entry[0] not in held_out))
     said = pronounce(rest, held_out, order=order)
     right = sum(phones in lexicon.pronunciations(word) for word, phones in said.items())
     return Accuracy(len(held_out), right)

@@ -69,10 +69,9 @@ class DNNGroup(nn.Module):
             module.seed(seed + number, device)
 
     @torch.no_grad()
-    def copy_to(self, nets: Sequence[DNN]) -> None:
-        """Give each member's weights to a network of its own."""
-        for member, net in enumerate(nets):
-            linears = [layer for layer in net.layers if isinstance(layer, nn.Linear)]
-            for linear, weight_MOI, bias_MO in zip(linears, self.weights_MOI, self.biases_MO, strict=True):
-                linear.weight.copy_(weight_MOI[member])
-                linear.bias.copy_(bias_MO[member])
+    def copy_to(self, net: DNN, member: int) -> None:
+        """Give a member's weights to a network of its own."""
+        linears = [layer for layer in net.layers if isinstance(layer, nn.Linear)]
+        for linear, weight_MOI, bias_MO in zip(linears, self.weights_MOI, self.biases_MO, strict=True):
+            linear.weight.copy_(weight_MOI[member])
+            linear.bias.copy_(bias_MO[member])

@@ -13,6 +13,7 @@ from asr_kd.errors import DataError
 from asr_kd.stage import replacing
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
+GROUP_FOLDER = "group"  # of members that are trained together, in the first one's directory
 
 
 @dataclass

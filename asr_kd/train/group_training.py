@@ -8,16 +8,18 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
-from asr_kd.errors import MismatchError, UsageError
+from asr_kd.errors import MismatchError
 from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel
 from asr_kd.nets.device import prepare
 from asr_kd.nets.dnn import DNN, NetOptions, num_parameters
 from asr_kd.nets.group import DNNGroup
 from asr_kd.stage import write_json
+from asr_kd.train.checkpoint import CHECKPOINT_FILE, GROUP_FOLDER
 from asr_kd.train.dev_set import DevSet
 from asr_kd.train.frame_set import FrameSet, GroupFrames
 from asr_kd.train.loop import Trainer, TrainOptions
@@ -25,11 +27,15 @@ from asr_kd.train.metrics import METRICS_FILE
 from asr_kd.train.model_training import TrainingData
 from asr_kd.train.objective import HardTargets
 from asr_kd.train.selection import SelectOptions
-from asr_kd.train.shuffle import frames_that_fit, free_bytes
+from asr_kd.train.shuffle import SHUFFLE_FILE, frames_that_fit, free_bytes
 
 log = logging.getLogger(__name__)
 
-GROUP_FOLDER, GROUP_FILE = "group", "group.json"
+GROUP_FILE = "group.json"
+# Weights, their gradients and two moments, each member's own net, and half-precision copies: bytes of a weight.
+BYTES_A_WEIGHT = 24
+# Logits, their gradient and what the loss needs, bytes of a class of a frame; the frame's place in the epoch's order.
+BYTES_A_LOGIT, BYTES_A_PLACE = 16, 4
 
 
 class GroupDevSet:
@@ -37,25 +43,38 @@ class GroupDevSet:
 
     Args:
         dev: what each of them is watched on.
-        nets: networks of the members' shape, to look at their weights with.
+        net: of the members' shape, to look at their weights with one after the other.
     """
 
-    def __init__(self, dev: DevSet, nets: Sequence[DNN]) -> None:
-        self._dev, self._nets = dev, nets
+    def __init__(self, dev: DevSet, net: DNN) -> None:
+        self._dev, self._net = dev, net
 
     def evaluate(self, net: nn.Module) -> tuple[float, float]:
         """Frame accuracy (0..1) and cross-entropy (nats) of a group."""
         assert isinstance(net, DNNGroup)
-        net.copy_to(self._nets)
-        found = [self._dev.evaluate(own) for own in self._nets]
+        found = []
+        for member in range(net.num_members):
+            net.copy_to(self._net, member)
+            found.append(self._dev.evaluate(self._net))
         accuracy, cross_entropy = (sum(values) / len(found) for values in zip(*found, strict=True))
         return accuracy, cross_entropy
 
 
-def fits(data: TrainingData, options: TrainOptions) -> bool:
-    """Whether all frames can be on the device at once, which a group needs."""
-    device = prepare(options.device)
-    return options.shuffle.shuffle_frames is None and not frames_that_fit(data.stores, free_bytes(device) // 2)
+def why_not_together(data: TrainingData, net_options: NetOptions, options: TrainOptions, num_members: int) -> str:
+    """What keeps members from being trained together; empty where nothing does."""
+    if options.early_stopping or options.optimizer.schedule == "newbob":
+        return "each may end at another time"
+    if options.jitter:
+        return "images are shifted for one network at a time"
+    card = data.card(net_options)
+    of_members = (
+        BYTES_A_WEIGHT * num_parameters(card.new_net(seed=1)) + BYTES_A_LOGIT * card.num_pdfs * options.batch_size
+    )
+    places = BYTES_A_PLACE * sum(store.num_frames for store in data.stores)
+    room = free_bytes(prepare(options.device)) // 2 - num_members * (of_members + places)
+    if options.shuffle.shuffle_frames is not None or frames_that_fit(data.stores, max(room, 0)) is not None:
+        return "they do not fit in memory with all frames at once"
+    return ""
 
 
 def train_group(
@@ -70,20 +89,18 @@ def train_group(
     """Train members with cross-entropy and save each in a directory of its own; carries on where it was interrupted.
 
     A member hears the frames in the order of its seed and starts from that seed's weights, as when it is trained alone.
-    What dropout leaves out is drawn for all together: with it, a member is another one than alone, though as good.
+    What dropout leaves out is drawn for all together, from the first seed: with it, a member is another one than alone,
+    though as good.
 
     Args:
-        data: `fits`.
-        options: its seed is not used.
+        data: `why_not_together` says nothing.
+        options: the seed is that of the members.
         seeds: of the members.
         directories: of the members. Checkpoints lie in the first one until all models are there.
 
     Raises:
         MismatchError: a store without labels.
-        UsageError: the options are for networks that are trained alone.
     """
-    if options.early_stopping or options.optimizer.schedule == "newbob" or options.jitter:
-        raise UsageError("--early-stopping, --schedule newbob and --jitter are for networks that are trained alone")
     for store, labels in zip(data.stores, data.labels, strict=True):
         if labels is None:
             raise MismatchError(f"{store.path}: none of the labels given are of these frames; run asr-kd align on them")
@@ -91,7 +108,7 @@ def train_group(
     folder = directories[0] / GROUP_FOLDER
     if not folder.exists() and all((directory / MODEL_FILE).exists() for directory in directories):
         return
-    _begin(folder, seeds)
+    _begin(folder, seeds, directories)
     selected = data.select(select)
     frames = FrameSet(
         data.stores,
@@ -104,24 +121,33 @@ def train_group(
     nets = [card.new_net(seed=seed).to(device) for seed in seeds]
     group = DNNGroup(nets).to(device)
     log.info("%d x %d parameters, %d frames an epoch, %s", len(nets), num_parameters(nets[0]), len(frames), device)
-    dev = GroupDevSet(
-        DevSet(data.dev_store, data.dev_labels.pdfs, device=device, dtype=options.device.dtype),
-        [card.new_net(seed=seed).to(device) for seed in seeds],
-    )
-    objective = HardTargets(frames.labels_N)
-    Trainer(group, GroupFrames(frames, seeds), objective, dev, options, folder).run()
-    group.copy_to(nets)
+    dev = DevSet(data.dev_store, data.dev_labels.pdfs, device=device, dtype=options.device.dtype)
+    Trainer(
+        group,
+        GroupFrames(frames, seeds),
+        HardTargets(frames.labels_N),
+        GroupDevSet(dev, card.new_net(seed=seeds[0]).to(device)),
+        replace(options, seed=seeds[0]),
+        folder,
+    ).run()
     prior_P = data.log_prior(selected)
     assert prior_P is not None
-    for net, directory in zip(nets, directories, strict=True):
+    for member, (net, directory) in enumerate(zip(nets, directories, strict=True)):
+        group.copy_to(net, member)
         for name in (GROUP_FILE, METRICS_FILE):
             shutil.copyfile(folder / name, directory / name)
+        shutil.copytree(folder / "tensorboard", directory / "tensorboard", dirs_exist_ok=True)
         AcousticModel(card, net.eval(), prior_P.to(device)).save(directory)
     shutil.rmtree(folder)
 
 
-def _begin(folder: Path, seeds: Sequence[int]) -> None:
-    """Make the folder of checkpoints, and empty it if what it holds is of other members."""
+def _begin(folder: Path, seeds: Sequence[int], directories: Sequence[Path]) -> None:
+    """Make the folder of checkpoints; what is left of other members, or of one that was begun alone, goes."""
+    for directory in directories:
+        for name in (CHECKPOINT_FILE, SHUFFLE_FILE):
+            (directory / name).unlink(missing_ok=True)
+        if directory / GROUP_FOLDER != folder:
+            shutil.rmtree(directory / GROUP_FOLDER, ignore_errors=True)
     about = folder / GROUP_FILE
     if about.exists() and json.loads(about.read_text(encoding="utf-8"))["seeds"] == list(seeds):
         return

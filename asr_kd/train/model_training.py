@@ -3,6 +3,7 @@
 Legend: N frames, P pdfs.
 """
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from asr_kd.hmm.labels import Labels, log_prior, match_labels
 from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel, ModelCard
 from asr_kd.nets.device import autocast, prepare
 from asr_kd.nets.dnn import DNN, NetOptions, num_parameters
-from asr_kd.train.checkpoint import CHECKPOINT_FILE
+from asr_kd.train.checkpoint import CHECKPOINT_FILE, GROUP_FOLDER
 from asr_kd.train.dev_set import EVAL_FRAMES, DevSet
 from asr_kd.train.frame_set import FrameSet, check_same_features, store_names
 from asr_kd.train.loop import Trainer, TrainOptions, log
@@ -153,6 +154,7 @@ def train_model(
     """
     device = prepare(options.device)
     whole, under_way = directory / MODEL_FILE, directory / CHECKPOINT_FILE
+    shutil.rmtree(directory / GROUP_FOLDER, ignore_errors=True)  # begun together with others
     if whole.exists() and not under_way.exists():
         return AcousticModel.load(directory).to(device)
     for store, labels in zip(data.stores, data.labels, strict=True):

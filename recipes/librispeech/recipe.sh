@@ -15,13 +15,13 @@ default_protocol=""
 protocol=""
 folds=""
 parts=47
-recipe_options=(member_seeds student_seeds parts)
+recipe_options=(member_seeds student_seeds parts extend_lexicon)
 
 use_protocol() {
   lexicon=${data_dir:?}/lexicon.txt
   if [[ $parts == 47 ]]; then
     lm_text=$data_dir/lm_text.gz
-    [[ ${units:?} != phones ]] || package_extras=g2p
+    [[ ${units:?} != phones || ${extend_lexicon:?} == false ]] || package_extras=g2p
     return
   fi
   package_extras=corpora

@@ -60,6 +60,12 @@ def test_frequent_words_are_said_by_the_lexicons_rule(folder: Path, caplog: pyte
     assert "2 words are left out" in caplog.text
 
 
+def test_a_lexicon_of_a_few_words_spares_none_to_be_held_out(folder: Path) -> None:
+    (folder / "few.txt").write_text("<unk> SPN\nSA s a\n")
+    out = run(folder / "few.txt", folder / "book.txt", folder / "out", "--min-count", 1)
+    assert json.loads((out / "report.json").read_text())["held_out"] == {"words": 0, "right": 0}
+
+
 def test_rare_words_stay_unknown(folder: Path) -> None:
     lexicon = load_lexicon(
         run(folder / "lexicon.txt", folder / "book.txt", folder / "out", "--min-count", 3) / "lexicon.txt"

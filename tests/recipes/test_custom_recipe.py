@@ -149,6 +149,20 @@ def test_words_of_the_text_are_added_to_the_lexicon_and_the_n_grams(tmp_path: Pa
     assert b"\tTENT" in gzip.decompress((tmp_path / "exp/lm/lm.arpa.gz").read_bytes())
 
 
+def test_a_longer_lexicon_that_cannot_be_made_stops_the_run(tmp_path: Path) -> None:
+    pytest.importorskip("phonetisaurus", reason="the optional extra 'g2p' is not installed")
+    speech(tmp_path, "train", 10)
+    (tmp_path / "lexicon").write_text("ONE W AH N\nTWO T UW\nTEN T EH N\n")
+    (tmp_path / "book").write_text("TENT ONE\nTENT TWO\n")
+    options = ("--train", "train", "--sample-rate", "8000", "--lexicon", "lexicon", "--lm-text", "book")
+    extended = (*options, "--extend-lexicon", "--stop-stage", "1")
+    assert run_sh(tmp_path, *extended).returncode == 0
+    (tmp_path / "book").write_text("WENT ONE\nWENT TWO\n")
+    done = run_sh(tmp_path, *extended)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("asr-kd extend-lexicon: ")
+
+
 def test_features_take_the_place_of_audio(tmp_path: Path) -> None:
     """Some of them from a command, with a path that is meant from where the caller stands."""
     kaldiio = pytest.importorskip("kaldiio", reason="kaldiio is not installed")

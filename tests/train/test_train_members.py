@@ -69,16 +69,7 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(
 ) -> None:
     asked = ("--seeds", 1, 2, "--dropout", 0.2, "--max-norm", 2)
     assert train(pipeline, "train-members", tmp_path / "whole", *asked) == 0
-    step, calls = Trainer.step, iter(range(10**6))
-
-    def interrupted(self: Trainer, *batch: object) -> None:
-        if next(calls) == 40:
-            raise KeyboardInterrupt
-        step(self, *batch)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "step", interrupted)
-        assert train(pipeline, "train-members", tmp_path / "cut", *asked) == 130
+    cut_off(pipeline, monkeypatch, "train-members", tmp_path / "cut", *asked)
     assert not (tmp_path / "cut/1").exists()
     assert (tmp_path / "cut/1.partial/group/checkpoint.safetensors").exists()
     assert train(pipeline, "train-members", tmp_path / "cut", *asked) == 0
@@ -88,26 +79,62 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(
         assert json.loads((tmp_path / "cut" / seed / "group.json").read_text()) == {"seeds": [1, 2]}
 
 
-@pytest.mark.parametrize(
-    "flags", [("--early-stopping", 1), ("--schedule", "newbob"), ("--jitter", 1), ("--seeds", 1, 1)]
-)
-def test_what_members_cannot_do_together_is_refused(
-    pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str], flags: tuple[object, ...]
-) -> None:
-    seeds = () if flags[0] == "--seeds" else ("--seeds", 1, 2)
-    assert train(pipeline, "train-members", tmp_path / "out", *seeds, *flags) in (1, 2)
-    assert str(flags[0]) in complaint()
-    assert not (tmp_path / "out/1").exists()
+def test_a_seed_given_twice_is_refused(pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str]) -> None:
+    assert train(pipeline, "train-members", tmp_path / "out", "--seeds", 1, 1) == 2
+    assert "each once" in complaint()
+    assert not (tmp_path / "out").exists()
 
 
-def test_frames_that_are_read_in_parts_are_heard_by_one_member_after_the_other(
-    pipeline: Pipeline, tmp_path: Path
+@pytest.mark.parametrize("flags", [("--schedule", "newbob"), ("--shuffle-frames", 512), ("--watch-train",)])
+def test_what_members_cannot_do_together_they_do_one_after_the_other(
+    pipeline: Pipeline, tmp_path: Path, flags: tuple[object, ...]
 ) -> None:
-    parts = ("--shuffle-frames", 512)
-    assert train(pipeline, "train-members", tmp_path / "members", *parts, "--seeds", 1, 2) == 0
-    assert train(pipeline, "train", tmp_path / "one", *parts, "--seed", 2) == 0
+    assert train(pipeline, "train-members", tmp_path / "members", *flags, "--seeds", 1, 2) == 0
+    assert train(pipeline, "train", tmp_path / "one", *flags, "--seed", 2) == 0
     expected = weights(tmp_path / "one")
     assert all(torch.equal(value, expected[name]) for name, value in weights(tmp_path / "members/2").items())
+
+
+def cut_off(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, command: str, out: Path, *flags: object, after: int = 40
+) -> None:
+    """Interrupt a command after so many steps."""
+    step, calls = Trainer.step, iter(range(10**6))
+
+    def interrupted(self: Trainer, *batch: object) -> None:
+        if next(calls) == after:
+            raise KeyboardInterrupt
+        step(self, *batch)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "step", interrupted)
+        assert train(pipeline, command, out, *flags) == 130
+
+
+def files(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
+def test_nothing_of_one_way_is_left_where_training_goes_on_in_the_other(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert train(pipeline, "train", tmp_path / "expected", "--seed", 1) == 0
+    cut_off(pipeline, monkeypatch, "train-members", tmp_path / "members", "--seeds", 1, 2)
+    assert train(pipeline, "train", tmp_path / "members/1", "--seed", 1) == 0
+    assert files(tmp_path / "members/1") == files(tmp_path / "expected")
+    cut_off(pipeline, monkeypatch, "train", tmp_path / "members/2", "--seed", 2)
+    assert train(pipeline, "train-members", tmp_path / "members", "--seeds", 1, 2, 3) == 0
+    assert files(tmp_path / "members/2") == files(tmp_path / "members/3") == files(tmp_path / "expected")
+
+
+def test_other_members_begin_anew(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut_off(pipeline, monkeypatch, "train-members", tmp_path / "cut", "--seeds", 2, 3)
+    for way in ("cut", "whole"):
+        assert train(pipeline, "train-members", tmp_path / way, "--seeds", 1, 2, 3) == 0
+    for seed in "123":
+        assert files(tmp_path / "cut" / seed) == files(tmp_path / "whole" / seed)
+        expected = weights(tmp_path / "whole" / seed)
+        assert all(torch.equal(value, expected[name]) for name, value in weights(tmp_path / "cut" / seed).items())
 
 
 def test_a_group_has_its_members_logits_and_gradients() -> None:
