@@ -15,7 +15,9 @@ from asr_kd.lang import g2p
 from asr_kd.lang.lexicon import Lexicon, load_lexicon
 from asr_kd.options import parse
 
-pytest.importorskip("phonetisaurus", reason="the optional extra 'g2p' is not installed")
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("phonetisaurus") is None, reason="the optional extra 'g2p' is not installed"
+)
 
 # A spelling with a rule: SH is one sound, every other letter is its own, also one that is not of ASCII.
 SOUNDS = {"SH": ("sh_1",), "A": ("a",), "É": ("i|",), "T": ("t",), "S": ("s",)}

@@ -1,6 +1,7 @@
 """recipes/custom: what is asked of the caller's data, and the data directories made of it."""
 
 import gzip
+import importlib.util
 import os
 import subprocess
 import sys
@@ -15,6 +16,10 @@ from asr_kd.corpus.wav import write_wav
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+
+needs_g2p = pytest.mark.skipif(
+    importlib.util.find_spec("phonetisaurus") is None, reason="the optional extra 'g2p' is not installed"
+)
 
 
 def called(*words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -136,8 +141,8 @@ def test_characters_that_are_spoken_can_be_named(tmp_path: Path) -> None:
     assert "2- 2_B -\n" in (tmp_path / "exp/lang/lexicon.txt").read_text()
 
 
+@needs_g2p
 def test_words_of_the_text_are_added_to_the_lexicon_and_the_n_grams(tmp_path: Path) -> None:
-    pytest.importorskip("phonetisaurus", reason="the optional extra 'g2p' is not installed")
     speech(tmp_path, "train", 10)
     (tmp_path / "lexicon").write_text("ONE W AH N\nTWO T UW\nTEN T EH N\nNET N EH T\nNEW N UW\n")
     (tmp_path / "book").write_text("TENT ONE\nTENT TWO\nTENNET ONE\n")
@@ -149,8 +154,8 @@ def test_words_of_the_text_are_added_to_the_lexicon_and_the_n_grams(tmp_path: Pa
     assert b"\tTENT" in gzip.decompress((tmp_path / "exp/lm/lm.arpa.gz").read_bytes())
 
 
+@needs_g2p
 def test_a_longer_lexicon_that_cannot_be_made_stops_the_run(tmp_path: Path) -> None:
-    pytest.importorskip("phonetisaurus", reason="the optional extra 'g2p' is not installed")
     speech(tmp_path, "train", 10)
     (tmp_path / "lexicon").write_text("ONE W AH N\nTWO T UW\nTEN T EH N\n")
     (tmp_path / "book").write_text("TENT ONE\nTENT TWO\n")
