@@ -131,7 +131,7 @@ def _run(program: str, *arguments: str) -> str:
 
 
 def _program(name: str) -> Path:
-    """Where a program of the package lies. The package is never imported: its OpenFst and kaldifst's lock each other up."""
+    """Where a program of the package lies; it is never imported, for its OpenFst and kaldifst's lock each other up."""
     package = importlib.util.find_spec(_PACKAGE)
     program = Path(package.origin if package and package.origin else "").parent / "bin" / name
     if not program.is_file():  # also where another package of that name is installed
