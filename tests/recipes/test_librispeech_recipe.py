@@ -166,7 +166,7 @@ def test_without_lhotse_it_is_said_what_installs_it(fake: Path) -> None:
 )
 def test_models_of_words_are_for_words_alone_and_text_is_named_where_there_is_some(options: str, expected: str) -> None:
     shell = """
-      arpa="" arpa_large="" lm_text="" data_dir=data
+      arpa="" arpa_large="" lm_text="" extend_lexicon=true data_dir=data
       source recipes/librispeech/recipe.sh
       parts=$1 units=$2
       use_protocol
