@@ -47,7 +47,7 @@ class Options:
     )
     name: str = option("the system's name in the report; empty: as decoded, with +3-gram or what it is", default="")
     minimum_risk: bool = option(
-        "of each list take the hypothesis with the fewest errors to be expected, not the likeliest", default=True
+        "of each list take the hypothesis with the fewest errors to be expected, not the likeliest", default=False
     )
     tuning: RescoreOptions = group(RescoreOptions)
 

@@ -77,6 +77,15 @@ def test_a_rescored_directory_is_a_system_on_the_same_test_set(decoded: Path, re
     assert (rescored / "frames.tsv").read_bytes() == (decoded / "frames.tsv").read_bytes()
 
 
+def test_the_words_of_least_risk_are_one_of_the_lists(decoded: Path, rescored: Path) -> None:
+    careful = rescored.parent / "careful"
+    run(rescore, "--minimum-risk", "--", decoded, decoded.parent / "lm.arpa", careful)
+    assert json.loads((careful / "system.json").read_text())["minimum_risk"] is True
+    lists = read_nbest(decoded / "nbest/test.tsv.gz")
+    for utterance, *words in (line.split() for line in (careful / "hyp.txt").read_text().splitlines()):
+        assert tuple(words) in [sentence.words for sentence in lists[utterance]]
+
+
 def test_lists_that_were_not_kept_are_asked_for(pipeline: Pipeline, decoded: Path, rescored: Path) -> None:
     with pytest.raises(DataError, match=r"nbest/dev.tsv.gz: no such file; decode with --num-best"):
         run(rescore, pipeline.exp / "decode/distilled-1", decoded.parent / "lm.arpa", decoded.parent / "none")
