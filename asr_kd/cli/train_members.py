@@ -7,38 +7,27 @@ all together. Where members cannot be trained so, for memory or for an option, t
 
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from asr_kd.cli.train import Options as OneMember
 from asr_kd.cli.train import run as train_one
 from asr_kd.cli.train import training_inputs
 from asr_kd.errors import UsageError
-from asr_kd.nets.dnn import NetOptions
-from asr_kd.options import group, option
+from asr_kd.options import option
 from asr_kd.stage import Stage
 from asr_kd.train.checkpoint import CHECKPOINT_FILE, GROUP_FOLDER
 from asr_kd.train.group_training import train_group, why_not_together
-from asr_kd.train.loop import TrainOptions
 from asr_kd.train.model_training import TrainingData
-from asr_kd.train.selection import SelectOptions
 from asr_kd.train.watching import WatchOptions
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    frames: tuple[Path, ...] = option("frame stores to train on", positional=True)
+class Options(OneMember):
     out: Path = option("directory of the members to make", positional=True)
     seeds: tuple[int, ...] = option("seeds of the members, instead of --seed")
-    labels: tuple[Path, ...] = option("labels of the frame stores, in any order", affects_result=False)
-    dev_frames: Path = option("frame store the networks are watched on", affects_result=False)
-    dev_labels: Path = option("its labels", affects_result=False)
-    select: SelectOptions = group(SelectOptions)
-    net: NetOptions = group(NetOptions)
-    train: TrainOptions = group(TrainOptions)
-    watch: WatchOptions = group(WatchOptions)
 
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
@@ -46,17 +35,9 @@ class Options:
 
     def alone(self, seed: int) -> OneMember:
         """One member's training by itself."""
-        return OneMember(
-            frames=self.frames,
-            out=self.out / str(seed),
-            labels=self.labels,
-            dev_frames=self.dev_frames,
-            dev_labels=self.dev_labels,
-            select=self.select,
-            net=self.net,
-            train=replace(self.train, seed=seed),
-            watch=self.watch,
-        )
+        given = {field.name: getattr(self, field.name) for field in fields(OneMember)}
+        own = {"out": self.out / str(seed), "train": replace(self.train, seed=seed)}
+        return OneMember(**given | own)
 
 
 def run(options: Options) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from torch import nn
 
-from asr_kd.errors import MismatchError
 from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel
 from asr_kd.nets.device import prepare
 from asr_kd.nets.dnn import DNN, NetOptions, num_parameters
@@ -101,9 +100,7 @@ def train_group(
     Raises:
         MismatchError: a store without labels.
     """
-    for store, labels in zip(data.stores, data.labels, strict=True):
-        if labels is None:
-            raise MismatchError(f"{store.path}: none of the labels given are of these frames; run asr-kd align on them")
+    data.check_labelled()
     device = prepare(options.device)
     folder = directories[0] / GROUP_FOLDER
     if not folder.exists() and all((directory / MODEL_FILE).exists() for directory in directories):

@@ -71,6 +71,18 @@ class TrainingData:
         """The labels of those stores that have some."""
         return [labels for labels in self.labels if labels is not None]
 
+    def check_labelled(self) -> None:
+        """Check that every store has labels.
+
+        Raises:
+            MismatchError: one has none.
+        """
+        for store, labels in zip(self.stores, self.labels, strict=True):
+            if labels is None:
+                raise MismatchError(
+                    f"{store.path}: none of the labels given are of these frames; run asr-kd align on them"
+                )
+
     def card(self, net: NetOptions) -> ModelCard:
         """The card of a model trained on this data."""
         store = self.stores[0]
@@ -157,9 +169,8 @@ def train_model(
     shutil.rmtree(directory / GROUP_FOLDER, ignore_errors=True)  # begun together with others
     if whole.exists() and not under_way.exists():
         return AcousticModel.load(directory).to(device)
-    for store, labels in zip(data.stores, data.labels, strict=True):
-        if labels is None and not use_unlabelled:
-            raise MismatchError(f"{store.path}: none of the labels given are of these frames; run asr-kd align on them")
+    if not use_unlabelled:
+        data.check_labelled()
     selected = data.select(select or SelectOptions())
     frames = FrameSet(
         data.stores,
