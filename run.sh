@@ -239,22 +239,25 @@ run_fold() {
           -- "${frames[@]}" "$exp/students/$kind-$seed"
       done
     done
-    finish_jobs
   fi
   if [[ -n $experiment ]]; then
+    finish_jobs
     make_experiment
     return
   fi
+  # The last student trains on one core: meanwhile the graph is built, and those recognise that are trained.
   if at_stage 9 "decoding graph"; then
-    asr-kd make-graph --config "$conf/graph.conf" "${grammar[@]}" "$lang" "$exp/graph"
+    job "$exp/log/graph.log" asr-kd make-graph --config "$conf/graph.conf" "${grammar[@]}" "$lang" "$exp/graph"
   fi
   if at_stage 10 "recognise dev and test with every system"; then
+    finish_job "$exp/log/graph.log"
     for seed in "${seeds_of_members[@]}"; do
       decode baseline-"$seed" baseline train.conf "$exp/members/$seed"
     done
     decode ensemble ensemble train.conf "${members[@]}"
     for kind in "${student_kinds[@]}"; do
       for seed in "${seeds_of_students[@]}"; do
+        finish_job "$exp/log/$kind-$seed.log"
         decode "$kind-$seed" "$kind" "$kind.conf" "$exp/students/$kind-$seed"
       done
     done
@@ -267,6 +270,7 @@ run_fold() {
       finish_jobs
     fi
   fi
+  finish_jobs
   if at_stage 12 "a bundle of the first ${student_kinds[0]} student"; then
     kind=${student_kinds[0]}-${seeds_of_students[0]}
     asr-kd make-bundle --decoded "$exp/decode/$kind" "$exp/students/$kind" "$exp/graph" "$exp/bundle"

@@ -1,5 +1,5 @@
 # Commands side by side, at most $nj at a time, each with a log of its own.
-# usage: job LOG COMMAND ...; job LOG COMMAND ...; finish_jobs
+# usage: job LOG COMMAND ...; job LOG COMMAND ...; finish_job LOG; finish_jobs
 # shellcheck shell=bash
 
 job_pids=()
@@ -15,6 +15,13 @@ job() {
   "$@" >>"$log" 2>&1 &
   job_pids+=($!)
   job_logs+=("$log")
+}
+
+# Wait until the job of a log has ended; others go on. One that ended before, or was none, is not waited for.
+finish_job() {
+  while [[ " ${job_logs[*]} " == *" $1 "* ]]; do
+    reap_job
+  done
 }
 
 finish_jobs() {

@@ -137,20 +137,41 @@ def test_an_unknown_recipe_is_named_with_those_that_exist() -> None:
     assert "'digit'" in done.stderr and "digits" in done.stderr
 
 
-@pytest.mark.parametrize("units", ["phones", "sentencepiece", "char"])
-def test_lists_are_made_of_the_systems_that_a_larger_model_reads(tmp_path: Path, units: str) -> None:
-    """What is asked of asr-kd in stage 10."""
+def calls_of_stages(tmp_path: Path, first: int, last: int, *words: str, body: str = "") -> list[str]:
+    """What some stages of librispeech ask of a program in asr-kd's place, which may run shell commands of its own."""
     program = tmp_path / "bin/asr-kd"
     program.parent.mkdir()
-    program.write_text(f'#!/usr/bin/env bash\necho "$*" >>{tmp_path}/calls\n')
+    program.write_text(f'#!/usr/bin/env bash\necho "$*" >>{tmp_path}/calls\n{body}')
     program.chmod(0o755)
     path = f"{program.parent}:{sys.prefix}/bin:{os.environ['PATH']}"
     # An environment of another name than the project's own, which run.sh would put before the program above.
     environment = os.environ | {"VIRTUAL_ENV": str(tmp_path), "PATH": path}
-    command = [str(ROOT / "run.sh"), "--recipe", "librispeech", "--units", units]
-    command += ["--data-dir", "data", "--exp-dir", "exp", "--stage", "10", "--stop-stage", "10", "--nj", "1"]
-    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
-    calls = (tmp_path / "calls").read_text().splitlines()
+    command = [str(ROOT / "run.sh"), "--recipe", "librispeech", "--data-dir", "data", "--exp-dir", "exp"]
+    command += ["--stage", str(first), "--stop-stage", str(last), *words]
+    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True, timeout=60)
+    return (tmp_path / "calls").read_text().splitlines()
+
+
+def test_while_a_student_trains_others_recognise_and_it_does_once_it_is_trained(tmp_path: Path) -> None:
+    decoded = f"{tmp_path}/exp/decode"
+    # The student ends once the whole ensemble has recognised; the graph takes a moment.
+    body = f"""
+case $* in
+  *make-graph*) sleep 0.5; echo graph made >>{tmp_path}/calls ;;
+  *students/distilled-11) until grep -q "{decoded}/ensemble$" {tmp_path}/calls; do sleep 0.1; done
+    echo student made >>{tmp_path}/calls ;;
+esac
+"""
+    calls = calls_of_stages(tmp_path, 8, 10, "--nj", "2", body=body)
+    order = [calls.index(line) for line in ("graph made", "student made")]
+    begun = {call.split()[-1].rsplit("/")[-1]: place for place, call in enumerate(calls) if call.startswith("decode ")}
+    assert order[0] < begun["baseline-1"] < begun["ensemble"] < order[1] < begun["distilled-11"]
+
+
+@pytest.mark.parametrize("units", ["phones", "sentencepiece", "char"])
+def test_lists_are_made_of_the_systems_that_a_larger_model_reads(tmp_path: Path, units: str) -> None:
+    """What is asked of asr-kd in stage 10."""
+    calls = calls_of_stages(tmp_path, 10, 10, "--units", units, "--nj", "1")
     decoded = {call.split()[-1].rsplit("/")[-1]: call for call in calls if call.startswith("decode ")}
     listed = {name for name, call in decoded.items() if "--num-best 0 " not in call}
     rescored = [call for call in calls if call.startswith("rescore ")]
