@@ -121,11 +121,18 @@ class NetShape:
 
     def checkpoint_bytes(self, optimizer: str) -> int:
         """The file an interrupted run carries on from: parameters and the optimiser's state."""
-        return 4 * self.num_parameters * (3 if optimizer == "adam" else 2) + CARD_BYTES
+        return 4 * (self.num_parameters + self._moments(optimizer)) + CARD_BYTES
 
     def state_bytes(self, optimizer: str) -> int:
         """Resident while it is trained: parameters, gradients, the optimiser's state, bf16 copies of the weights."""
-        return self.num_parameters * (18 if optimizer == "adam" else 14)
+        return 10 * self.num_parameters + 4 * self._moments(optimizer)
+
+    def _moments(self, optimizer: str) -> int:
+        """Values an optimiser remembers: two of a weight, one with sgd and of a hidden layer's matrix with muon."""
+        if optimizer == "sgd":
+            return self.num_parameters
+        hidden = self.num_weights - self.hidden_dim * self.num_pdfs
+        return 2 * self.num_parameters - (hidden if optimizer == "muon" else 0)
 
     def activation_bytes(self, batch_size: int) -> int:
         """Roughly what a step holds of its batch: windows, each layer's output, mask and gradient, logits in fp32."""

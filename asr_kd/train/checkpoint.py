@@ -1,6 +1,7 @@
 """Checkpoints from which an interrupted run carries on exactly: tensors in safetensors, the rest as JSON."""
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -39,7 +40,11 @@ class Progress:
 
 
 def save(
-    directory: Path, progress: Progress, net: nn.Module, optimizer: torch.optim.Optimizer, extra: dict[str, Tensor]
+    directory: Path,
+    progress: Progress,
+    net: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    extra: dict[str, Tensor],
 ) -> None:
     """Write the checkpoint, whole or not at all.
 
@@ -47,8 +52,9 @@ def save(
         extra: further tensors to keep, such as an epoch's running sums or the best weights.
     """
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items() if value is not None}
+    for first, optimizer in _numbered(optimizers):
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{first + index}.{key}": value for key, value in state.items() if value is not None}
     tensors |= {f"extra.{name}": value for name, value in extra.items()}
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with replacing(directory / CHECKPOINT_FILE) as temporary:
@@ -56,9 +62,9 @@ def save(
 
 
 def load(
-    directory: Path, net: nn.Module, optimizer: torch.optim.Optimizer
+    directory: Path, net: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
 ) -> tuple[Progress, dict[str, Tensor]] | None:
-    """Put a checkpoint's state into net and optimiser; None where there is no checkpoint.
+    """Put a checkpoint's state into net and optimisers; None where there is no checkpoint.
 
     Raises:
         DataError: the file is damaged.
@@ -74,11 +80,26 @@ def load(
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         reason = str(error).replace("\n", " ")
         raise DataError(f"{path}: damaged ({reason}); remove {directory} to start anew") from error
-    whole = optimizer.state_dict()
-    whole["state"] = {}
+    states: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):
             _, index, key = name.split(".", 2)
-            whole["state"].setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict(whole)
+            states.setdefault(int(index), {})[key] = value
+    for first, optimizer in _numbered(optimizers):
+        whole = optimizer.state_dict()
+        own = range(first, first + _num_parameters(optimizer))
+        whole["state"] = {index - first: states[index] for index in own if index in states}
+        optimizer.load_state_dict(whole)
     return progress, {k.removeprefix("extra."): v for k, v in tensors.items() if k.startswith("extra.")}
+
+
+def _numbered(optimizers: Sequence[torch.optim.Optimizer]) -> Iterator[tuple[int, torch.optim.Optimizer]]:
+    """Each optimiser with the number of its first parameter, those of all counted through."""
+    first = 0
+    for optimizer in optimizers:
+        yield first, optimizer
+        first += _num_parameters(optimizer)
+
+
+def _num_parameters(optimizer: torch.optim.Optimizer) -> int:
+    return sum(len(group["params"]) for group in optimizer.param_groups)

@@ -29,7 +29,7 @@ from asr_kd.train.frame_set import Batch, TrainingFrames
 from asr_kd.train.jitter import Jitter
 from asr_kd.train.metrics import MetricsLog, averages, batch_sums
 from asr_kd.train.objective import Objective, gradient_shares
-from asr_kd.train.schedule import NewBob, OptimizerOptions, cosine_factor, limit_norms, make_optimizer
+from asr_kd.train.schedule import NewBob, OptimizerOptions, cosine_factor, limit_norms, make_optimizers
 from asr_kd.train.shuffle import ShuffleOptions
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Trainer:
         self._net, self._frames, self._objective = net, frames, objective
         self._watched: dict[str, Watched] = {"dev": dev} | dict(watched or {})
         self._options, self._directory, self._title = options, directory, title
-        self._optimizer = make_optimizer(net.parameters(), options.optimizer)
+        self._optimizers = make_optimizers(net, options.optimizer)
         self._progress = Progress()
         self._sums: dict[str, Tensor] = {}
         self._best: dict[str, Tensor] = {}
@@ -158,7 +158,7 @@ class Trainer:
         watched = self._look()
         metrics = averages(self._sums, epoch=self._progress.epoch) | {
             **watched,
-            "learning_rate": self._optimizer.param_groups[0]["lr"],
+            "learning_rate": self._optimizers[0].param_groups[0]["lr"],
             "seconds": round(time.monotonic() - started, 2),
         }
         metrics |= {f"gradient_share_{name}": share for name, share in self._progress.gradient_shares.items()}
@@ -203,10 +203,11 @@ class Trainer:
         losses = self._objective.losses(logits_BP, batch)
         if self._progress.batch == 0:
             self._progress.gradient_shares = _watched_shares(losses, logits_BP)
-        self._optimizer.zero_grad(set_to_none=True)
+        self._net.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
         self._updating = True
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         if o.optimizer.max_norm is not None:
             limit_norms(self._net, o.optimizer.max_norm)
         self._add_up(losses, logits_BP.detach(), batch)
@@ -231,8 +232,9 @@ class Trainer:
         if o.optimizer.schedule == "cosine":
             total = o.num_epochs * self._frames.num_batches(o.batch_size)
             factor = cosine_factor(step / total, o.optimizer.final_learning_rate)
-        for parameters in self._optimizer.param_groups:
-            parameters["lr"] = o.optimizer.learning_rate * factor
+        for optimizer in self._optimizers:
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = o.optimizer.learning_rate * factor
 
     def _steer(self, accuracy: float, cross_entropy: float) -> None:
         o, p = self._options, self._progress
@@ -257,11 +259,11 @@ class Trainer:
     def _save(self) -> None:
         sums = {f"sum.{name}": value for name, value in self._sums.items()}
         best = {f"best.{name}": value for name, value in self._best.items()}
-        checkpoint.save(self._directory, self._progress, self._net, self._optimizer, sums | best)
+        checkpoint.save(self._directory, self._progress, self._net, self._optimizers, sums | best)
         self._saved = time.monotonic()
 
     def _resume(self) -> None:
-        found = checkpoint.load(self._directory, self._net, self._optimizer)
+        found = checkpoint.load(self._directory, self._net, self._optimizers)
         if found is None:
             return
         self._progress, extra = found

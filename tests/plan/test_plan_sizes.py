@@ -28,7 +28,7 @@ from asr_kd.plan.footprint import (
 )
 from asr_kd.targets.store import TARGETS_FILE, SoftTargetOptions, write_soft_targets
 from asr_kd.train import checkpoint
-from asr_kd.train.schedule import OptimizerOptions, make_optimizer
+from asr_kd.train.schedule import OptimizerOptions, make_optimizers
 
 PAPER = NetShape(input_dim=26 * 40, num_layers=8, hidden_dim=2560, num_pdfs=14_000)
 SMALL = NetOptions(num_layers=3, hidden_dim=20)
@@ -104,13 +104,14 @@ def test_a_model_takes_what_is_predicted(
     assert shape.model_bytes - CARD_BYTES == sum(p.nbytes for p in model.net.parameters()) + model.log_prior.nbytes
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
 def test_a_checkpoint_takes_what_is_predicted(tmp_path: Path, optimizer: str) -> None:
     net = DNN(12, 7, NetOptions(num_layers=3, hidden_dim=100), seed=1)
-    updates = make_optimizer(net.parameters(), OptimizerOptions(optimizer=optimizer))
+    optimizers = make_optimizers(net, OptimizerOptions(optimizer=optimizer))
     net(torch.zeros(4, 12)).sum().backward()
-    updates.step()
-    checkpoint.save(tmp_path, checkpoint.Progress(), net, updates, {})
+    for one in optimizers:
+        one.step()
+    checkpoint.save(tmp_path, checkpoint.Progress(), net, optimizers, {})
     predicted = NetShape(input_dim=12, num_layers=3, hidden_dim=100, num_pdfs=7).checkpoint_bytes(optimizer)
     assert abs(predicted - size(tmp_path / checkpoint.CHECKPOINT_FILE)) < CARD_BYTES
 

@@ -29,7 +29,7 @@ def test_training_learns_what_can_be_learnt(problem: Problem, tmp_path: Path) ->
     assert rows[-1]["train_loss"] < rows[0]["train_loss"] / 2
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
 @pytest.mark.parametrize("schedule", ["cosine", "newbob"])
 def test_each_epoch_has_a_line_of_metrics(problem: Problem, tmp_path: Path, optimizer: str, schedule: str) -> None:
     problem.with_options(optimizer=optimizer, schedule=schedule).run(tmp_path)

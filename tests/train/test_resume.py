@@ -58,7 +58,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, *, call: i
     monkeypatch.setattr(owner, name, interrupted)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
 @pytest.mark.parametrize("schedule", ["cosine", "newbob"])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("step", [3, 8])

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from asr_kd.errors import UsageError
-from asr_kd.train.schedule import NewBob, OptimizerOptions, cosine_factor, limit_norms, make_optimizer
+from asr_kd.nets.dnn import DNN, NetOptions
+from asr_kd.nets.group import DNNGroup
+from asr_kd.train.schedule import NewBob, OptimizerOptions, cosine_factor, limit_norms, make_optimizers
 
 
 def test_the_cosine_falls_from_one_to_the_final_part() -> None:
@@ -44,13 +46,41 @@ def test_newbob_starts_with_the_first_epoch_as_its_best() -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_the_optimiser_is_the_one_asked_for(optimizer: str) -> None:
-    weight = torch.nn.Parameter(torch.tensor([1.0]))
-    made = make_optimizer([weight], OptimizerOptions(optimizer=optimizer, learning_rate=0.1, weight_decay=0.0))
-    weight.grad = torch.tensor([2.0])
+    net = torch.nn.Linear(1, 1, bias=False)
+    before = net.weight.detach().clone()
+    (made,) = make_optimizers(net, OptimizerOptions(optimizer=optimizer, learning_rate=0.1, weight_decay=0.0))
+    net.weight.grad = torch.tensor([[2.0]])
     made.step()
     # Adam's first step is the learning rate, that of SGD with Nesterov momentum (1 + momentum) times the gradient.
-    expected = 1 - 0.1 if optimizer == "adam" else 1 - 0.1 * 2 * 1.9
-    assert float(weight.detach()) == pytest.approx(expected, abs=1e-5)
+    expected = -0.1 if optimizer == "adam" else -0.1 * 2 * 1.9
+    assert float(net.weight.detach() - before) == pytest.approx(expected, abs=1e-5)
+
+
+def test_muon_moves_hidden_matrices_in_all_directions_alike_and_the_rest_as_adam_does() -> None:
+    net = DNN(40, 7, NetOptions(num_layers=2, hidden_dim=24), seed=1)
+    before = {name: value.detach().clone() for name, value in net.named_parameters()}
+    generator = torch.Generator().manual_seed(1)
+    for parameter in net.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+    for optimizer in make_optimizers(net, OptimizerOptions(optimizer="muon", learning_rate=0.01)):
+        optimizer.step()
+    for name, value in net.named_parameters():
+        step, gradient = before[name] - value.detach(), value.grad
+        assert gradient is not None
+        if value.ndim == 2 and value.shape != (7, 24):
+            # Newton and Schulz's iteration stops at singular values near 1, in Adam's usual length of 0.2 a weight.
+            lengths = torch.linalg.svdvals(step) / (0.01 * 0.2 * max(value.shape) ** 0.5)
+            assert float(lengths.min()) > 0.6
+            assert float(lengths.max()) < 1.3
+            assert float((step * gradient).sum()) > 0
+        else:
+            torch.testing.assert_close(step, 0.01 * gradient.sign(), rtol=1e-3, atol=1e-5)
+
+
+def test_muon_is_not_for_networks_trained_as_one() -> None:
+    group = DNNGroup([DNN(4, 3, NetOptions(hidden_dim=5), seed=seed) for seed in (1, 2)])
+    with pytest.raises(UsageError, match="muon"):
+        make_optimizers(group, OptimizerOptions(optimizer="muon"))
 
 
 @pytest.mark.parametrize("wrong", [{"learning_rate": 0.0}, {"learning_rate": -1.0}])

@@ -85,7 +85,9 @@ def test_a_seed_given_twice_is_refused(pipeline: Pipeline, tmp_path: Path, compl
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("flags", [("--schedule", "newbob"), ("--shuffle-frames", 512), ("--watch-train",)])
+@pytest.mark.parametrize(
+    "flags", [("--schedule", "newbob"), ("--shuffle-frames", 512), ("--watch-train",), ("--optimizer", "muon")]
+)
 def test_what_members_cannot_do_together_they_do_one_after_the_other(
     pipeline: Pipeline, tmp_path: Path, flags: tuple[object, ...]
 ) -> None:
