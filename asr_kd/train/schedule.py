@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from asr_kd.errors import UsageError
 from asr_kd.options import option
@@ -71,7 +71,7 @@ def make_optimizers(net: nn.Module, options: OptimizerOptions) -> list[torch.opt
     return [adam, torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")]
 
 
-def hidden_matrices(net: nn.Module) -> list[nn.Parameter]:
+def hidden_matrices(net: nn.Module) -> list[Tensor]:
     """The weights of all linear layers but the last, which puts out the logits."""
     return [module.weight for module in net.modules() if isinstance(module, nn.Linear)][:-1]
 
