@@ -60,15 +60,17 @@ def make_optimizers(net: nn.Module, options: OptimizerOptions) -> list[torch.opt
                 net.parameters(), lr=rate, momentum=momentum, nesterov=momentum > 0, weight_decay=decay, fused=True
             )
         ]
-    matrices = hidden_matrices(net) if options.optimizer == "muon" else []
-    if options.optimizer == "muon" and not matrices:
+    if options.optimizer == "adam":
+        return [torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=decay, fused=True)]
+    matrices = hidden_matrices(net)
+    if not matrices:
         raise UsageError("--optimizer muon is for one network at a time")
     chosen = {id(matrix) for matrix in matrices}
     others = [parameter for parameter in net.parameters() if id(parameter) not in chosen]
-    adam = torch.optim.AdamW(others, lr=rate, weight_decay=decay, fused=True)
-    if not matrices:
-        return [adam]
-    return [adam, torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")]
+    return [
+        torch.optim.AdamW(others, lr=rate, weight_decay=decay, fused=True),
+        torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+    ]
 
 
 def hidden_matrices(net: nn.Module) -> list[Tensor]:
