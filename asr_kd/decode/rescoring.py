@@ -91,30 +91,35 @@ class Candidates:
         return {utterance: (self.words[first:end], cost_K[first:end]) for utterance, first, end in spans}
 
     def tune(self, errors_K: np.ndarray, acoustic_scale: float, options: RescoreOptions) -> Weights:
-        """The weights of the grid with the fewest errors; of equals those in the middle.
+        """The weights of the grid with the fewest errors together with their neighbours; of equals those in the middle.
+
+        The fewest errors of thousands of points are partly luck, which neighbours do not share.
 
         Args:
             errors_K: of each hypothesis.
             acoustic_scale: of the decode.
         """
-        shares = options.new_shares if self._old_W is not None else (1.0,)
-        found: list[tuple[int, Weights]] = []
-        for share in shares:
+        grid = (
+            sorted(options.new_shares) if self._old_W is not None else [1.0],
+            [float(f"{factor * acoustic_scale:.6g}") for factor in sorted(options.acoustic_factors)],
+            sorted(options.lm_scales),
+            sorted(options.penalties),
+        )
+        errors = []
+        for share in grid[0]:
             lm_K = self._lm_cost(share)
-            for factor, lm_scale in itertools.product(options.acoustic_factors, options.lm_scales):
-                scale = float(f"{factor * acoustic_scale:.6g}")
+            for scale, lm_scale in itertools.product(grid[1], grid[2]):
                 cost_K = self._base(scale) + lm_scale * lm_K
-                for penalty in options.penalties:
-                    errors = int(errors_K[self._cheapest(cost_K, penalty)].sum())
-                    weights = Weights(
-                        acoustic_scale=scale,
-                        lm_scale=lm_scale,
-                        new_share=share,
-                        insertion_penalty=penalty,
-                    )
-                    found.append((errors, weights))
-        fewest = min(errors for errors, _ in found)
-        return _middle([weights for errors, weights in found if errors == fewest])
+                errors += [int(errors_K[self._cheapest(cost_K, penalty)].sum()) for penalty in grid[3]]
+        around = mean_around(np.array(errors).reshape([len(values) for values in grid]))
+        points = np.array(list(itertools.product(*grid)))[np.isclose(around.ravel(), around.min())]
+        share, scale, lm_scale, penalty = _middle(points)
+        return Weights(
+            acoustic_scale=float(scale),
+            lm_scale=float(lm_scale),
+            new_share=float(share),
+            insertion_penalty=float(penalty),
+        )
 
     def _base(self, acoustic_scale: float) -> np.ndarray:
         return acoustic_scale * self._acoustic_K + self._rest_K
@@ -138,9 +143,17 @@ def _logp(model: BackoffModel, sentences: Sequence[Sequence[str]]) -> np.ndarray
     return np.concatenate(model.log_probs(sentences))
 
 
-def _middle(equals: Sequence[Weights]) -> Weights:
-    """Of equally good weights those nearest to the others' median: the edge of a plateau is the worst place on it."""
-    points = np.array([[w.acoustic_scale, w.lm_scale, w.new_share, w.insertion_penalty] for w in equals])
+def mean_around(values: np.ndarray) -> np.ndarray:
+    """The mean of each point of a grid and its neighbours along every axis; at an edge the edge counts twice."""
+    for axis in range(values.ndim):
+        wider = np.pad(values, [(int(other == axis),) * 2 for other in range(values.ndim)], mode="edge")
+        size = values.shape[axis]
+        values = np.mean([wider.take(range(by, by + size), axis=axis) for by in range(3)], axis=0)
+    return values
+
+
+def _middle(points: np.ndarray) -> np.ndarray:
+    """Of equally good points the one nearest to their median: the edge of a plateau is the worst place on it."""
     spread = np.maximum(points.max(axis=0) - points.min(axis=0), 1e-9)
-    distance = np.abs((points - np.median(points, axis=0)) / spread).sum(axis=1)
-    return equals[int(distance.argmin())]
+    chosen: np.ndarray = points[np.abs((points - np.median(points, axis=0)) / spread).sum(axis=1).argmin()]
+    return chosen
