@@ -111,8 +111,8 @@ class Candidates:
             for scale, lm_scale in itertools.product(grid[1], grid[2]):
                 cost_K = self._base(scale) + lm_scale * lm_K
                 errors += [int(errors_K[self._cheapest(cost_K, penalty)].sum()) for penalty in grid[3]]
-        around = mean_around(np.array(errors).reshape([len(values) for values in grid]))
-        points = np.array(list(itertools.product(*grid)))[np.isclose(around.ravel(), around.min())]
+        around = _sum_around(np.array(errors).reshape([len(values) for values in grid])).ravel()
+        points = np.array(list(itertools.product(*grid)))[around == around.min()]
         share, scale, lm_scale, penalty = _middle(points)
         return Weights(
             acoustic_scale=float(scale),
@@ -143,12 +143,12 @@ def _logp(model: BackoffModel, sentences: Sequence[Sequence[str]]) -> np.ndarray
     return np.concatenate(model.log_probs(sentences))
 
 
-def mean_around(values: np.ndarray) -> np.ndarray:
-    """The mean of each point of a grid and its neighbours along every axis; at an edge the edge counts twice."""
+def _sum_around(values: np.ndarray) -> np.ndarray:
+    """The sum of each point of a grid and its neighbours, diagonal ones too; at an edge the edge counts twice."""
     for axis in range(values.ndim):
         wider = np.pad(values, [(int(other == axis),) * 2 for other in range(values.ndim)], mode="edge")
         size = values.shape[axis]
-        values = np.mean([wider.take(range(by, by + size), axis=axis) for by in range(3)], axis=0)
+        values = np.sum([wider.take(range(by, by + size), axis=axis) for by in range(3)], axis=0)
     return values
 
 

@@ -101,7 +101,7 @@ def test_seeds_that_scatter_more_than_the_cells_differ_are_noise(draw: Callable[
 
 def test_the_seeds_interval_is_students_t(draw: Callable[..., np.ndarray]) -> None:
     """With utterances in full agreement: quantile of t times s sqrt(2 / n), s pooled over the cells of the width."""
-    stats = pytest.importorskip("scipy.stats")
+    stats = pytest.importorskip("scipy.stats", reason="scipy is not installed")
     base = np.full(U, 10)
     cells = [evaluated(cell(t), [base + shift - t, base - shift - t]) for t, shift in ((1, 1), (2, 2), (3, 3))]
     made = sweep_results(cells, num_samples=100_000, seed=1)["cells"]
