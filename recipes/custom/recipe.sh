@@ -1,7 +1,7 @@
 # Your own Kaldi data directories. docs/adding.md says more.
 #   --train DIR       transcribed speech
 #   --dev DIR, --test DIR   a tenth of train each where they are not given
-#   --extra DIR       speech without transcripts for the students; without it they hear train at two more speeds
+#   --extra DIR       speech without transcripts for the students; without it they hear train at four more speeds
 #   --lexicon FILE    pronunciations (--oov-word WORD: its entry for words that it lacks); without a lexicon,
 #   --units sentencepiece|char, --vocab-size V   words are spelled and recognised in pieces
 #   --characters STRING   those that are spoken, beside letters and apostrophes
