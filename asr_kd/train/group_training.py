@@ -63,8 +63,6 @@ def why_not_together(data: TrainingData, net_options: NetOptions, options: Train
     """What keeps members from being trained together; empty where nothing does."""
     if options.early_stopping or options.optimizer.schedule == "newbob":
         return "each may end at another time"
-    if options.optimizer.optimizer == "muon":
-        return "muon updates one network at a time"
     if options.jitter:
         return "images are shifted for one network at a time"
     card = data.card(net_options)

@@ -1,12 +1,15 @@
 """Optimisers, and the learning rate over a training run."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from asr_kd.errors import UsageError
+from asr_kd.nets.group import DNNGroup
 from asr_kd.options import option
 
 
@@ -48,9 +51,6 @@ def make_optimizers(net: nn.Module, options: OptimizerOptions) -> list[torch.opt
     Muon (Jordan et al. 2024) replaces the update of a hidden layer's matrix by the nearest orthogonal one, so that all
     directions are learnt at one pace. Scaled to the size of Adam's (Liu et al. 2025), it goes with Adam's learning
     rates. It takes about 30 n^3 operations for a layer of n x n, a step 6 B n^2: batches of several times n.
-
-    Raises:
-        UsageError: muon for networks that are trained as one.
     """
     rate, decay = options.learning_rate, options.weight_decay
     if options.optimizer == "sgd":
@@ -63,18 +63,39 @@ def make_optimizers(net: nn.Module, options: OptimizerOptions) -> list[torch.opt
     if options.optimizer == "adam":
         return [torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=decay, fused=True)]
     matrices = hidden_matrices(net)
-    if not matrices:
-        raise UsageError("--optimizer muon is for one network at a time")
     chosen = {id(matrix) for matrix in matrices}
     others = [parameter for parameter in net.parameters() if id(parameter) not in chosen]
     return [
         torch.optim.AdamW(others, lr=rate, weight_decay=decay, fused=True),
-        torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+        _Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
     ]
 
 
+class _Muon(torch.optim.Muon):
+    """Torch's, which takes matrices ``[O, I]``, for those of a group ``[M, O, I]`` too: each member's for itself."""
+
+    def __init__(self, weights: Sequence[Tensor], **options: Any) -> None:
+        self._weights = weights
+        self._matrices = [[nn.Parameter(matrix) for matrix in _matrices(weight.detach())] for weight in weights]
+        super().__init__([matrix for matrices in self._matrices for matrix in matrices], **options)
+
+    def step(self) -> None:  # type: ignore[override]
+        for weight, matrices in zip(self._weights, self._matrices, strict=True):
+            assert weight.grad is not None
+            for matrix, gradient in zip(matrices, _matrices(weight.grad), strict=True):
+                matrix.grad = gradient
+        super().step()
+        self.zero_grad(set_to_none=True)
+
+
+def _matrices(weight: Tensor) -> list[Tensor]:
+    return list(weight.unbind()) if weight.dim() == 3 else [weight]
+
+
 def hidden_matrices(net: nn.Module) -> list[Tensor]:
-    """The weights of all linear layers but the last, which puts out the logits."""
+    """The weights of all linear layers but the last, which puts out the logits; those of a group are ``[M, O, I]``."""
+    if isinstance(net, DNNGroup):
+        return list(net.weights_MOI)[:-1]
     return [module.weight for module in net.modules() if isinstance(module, nn.Linear)][:-1]
 
 

@@ -1,5 +1,6 @@
 """The learning rate: half a cosine, or halved where the dev set no longer gains."""
 
+import itertools
 import math
 
 import pytest
@@ -77,10 +78,28 @@ def test_muon_moves_hidden_matrices_in_all_directions_alike_and_the_rest_as_adam
             torch.testing.assert_close(step, 0.01 * gradient.sign(), rtol=1e-3, atol=1e-5)
 
 
-def test_muon_is_not_for_networks_trained_as_one() -> None:
-    group = DNNGroup([DNN(4, 3, NetOptions(hidden_dim=5), seed=seed) for seed in (1, 2)])
-    with pytest.raises(UsageError, match="muon"):
-        make_optimizers(group, OptimizerOptions(optimizer="muon"))
+def test_muon_moves_each_network_of_a_group_as_if_it_were_alone() -> None:
+    options = OptimizerOptions(optimizer="muon", learning_rate=0.01)
+    nets = [DNN(6, 3, NetOptions(num_layers=2, hidden_dim=5), seed=seed) for seed in (1, 2)]
+    group = DNNGroup(nets)
+    of_group, of_nets = make_optimizers(group, options), [make_optimizers(net, options) for net in nets]
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(3):
+        for parameter in group.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        for member, net in enumerate(nets):
+            linears = [layer for layer in net.layers if isinstance(layer, torch.nn.Linear)]
+            for linear, weight_MOI, bias_MO in zip(linears, group.weights_MOI, group.biases_MO, strict=True):
+                assert weight_MOI.grad is not None
+                assert bias_MO.grad is not None
+                linear.weight.grad, linear.bias.grad = weight_MOI.grad[member], bias_MO.grad[member]
+        for optimizer in [*of_group, *itertools.chain.from_iterable(of_nets)]:
+            optimizer.step()
+    found = DNN(6, 3, NetOptions(num_layers=2, hidden_dim=5), seed=3)
+    for member, net in enumerate(nets):
+        group.copy_to(found, member)
+        for name, value in net.state_dict().items():
+            torch.testing.assert_close(found.state_dict()[name], value, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("wrong", [{"learning_rate": 0.0}, {"learning_rate": -1.0}])

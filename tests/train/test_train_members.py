@@ -64,10 +64,11 @@ def test_without_dropout_each_is_the_one_that_its_seed_makes_alone(pipeline: Pip
     assert train(pipeline, "train-members", tmp_path / "alone", *sgd, "--seeds", *seeds) == 0
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_a_run_that_was_interrupted_ends_as_one_that_was_not(
-    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
 ) -> None:
-    asked = ("--seeds", 1, 2, "--dropout", 0.2, "--max-norm", 2)
+    asked = ("--seeds", 1, 2, "--dropout", 0.2, "--max-norm", 2, "--optimizer", optimizer)
     assert train(pipeline, "train-members", tmp_path / "whole", *asked) == 0
     cut_off(pipeline, monkeypatch, "train-members", tmp_path / "cut", *asked)
     assert not (tmp_path / "cut/1").exists()
@@ -85,9 +86,7 @@ def test_a_seed_given_twice_is_refused(pipeline: Pipeline, tmp_path: Path, compl
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    "flags", [("--schedule", "newbob"), ("--shuffle-frames", 512), ("--watch-train",), ("--optimizer", "muon")]
-)
+@pytest.mark.parametrize("flags", [("--schedule", "newbob"), ("--shuffle-frames", 512), ("--watch-train",)])
 def test_what_members_cannot_do_together_they_do_one_after_the_other(
     pipeline: Pipeline, tmp_path: Path, flags: tuple[object, ...]
 ) -> None:
