@@ -11,7 +11,7 @@ import numpy as np
 from asr_kd.bundle.contents import read_bundle, weights_file
 from asr_kd.bundle.recognizer import Recognizer
 from asr_kd.bundle.stream import Heard, Stream
-from asr_kd.corpus.audio import read_audio
+from asr_kd.corpus.audio import AudioOptions
 from asr_kd.corpus.data_dir import Utterance
 from asr_kd.decode.graph import GRAPH_FILE
 from asr_kd.score.bootstrap import estimate_ratios
@@ -63,10 +63,11 @@ class Measured:
     streamed: Streamed | None
 
 
-def measure(bundle: Path, utterances: Sequence[Utterance], *, stream: bool) -> Measured:
+def measure(bundle: Path, utterances: Sequence[Utterance], audio: AudioOptions, *, stream: bool) -> Measured:
     """Recognise utterances that have transcripts, with one thread.
 
     Args:
+        audio: how theirs is read.
         stream: recognise each as a stream too.
     """
     about = read_bundle(bundle)
@@ -81,7 +82,7 @@ def measure(bundle: Path, utterances: Sequence[Utterance], *, stream: bool) -> M
         nonlocal num_samples
         for utterance in utterances:
             before = _processor_seconds()
-            samples = read_audio(utterance, sample_rate=rate, allow_commands=True)
+            samples = audio.read(utterance, sample_rate=rate)
             num_samples += len(samples)
             if stream:
                 heard = Stream(recognizer)

@@ -88,6 +88,8 @@ class Recognizer:
     def log_likelihoods(self, log_mel_TD: np.ndarray) -> np.ndarray:
         """Scaled log likelihoods ``[T, P]`` of the frames of a recording: log posterior less log prior."""
         windows_TW = self.front_end.windows(log_mel_TD)
+        if not len(windows_TW):
+            return np.zeros((0, self.graph.num_pdfs), np.float32)
         batches = range(0, len(windows_TW), BATCH_FRAMES)
         return np.concatenate([self.network.log_likelihoods(windows_TW[b : b + BATCH_FRAMES]) for b in batches])
 

@@ -12,10 +12,10 @@ import numpy as np
 from asr_kd.bundle.contents import read_bundle
 from asr_kd.bundle.exporting import export_bundle
 from asr_kd.bundle.recognizer import Recognizer
-from asr_kd.corpus.audio import read_audio
-from asr_kd.corpus.data_dir import data_fingerprint, load_data_dir
+from asr_kd.corpus.audio import AudioOptions
+from asr_kd.corpus.data_dir import data_fingerprint
 from asr_kd.errors import UsageError
-from asr_kd.options import option
+from asr_kd.options import group, option
 from asr_kd.stage import Stage, digest
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class Options:
         default=None,
         affects_result=False,
     )
+    audio: AudioOptions = group(AudioOptions)
     num_utterances: int = option("utterances of it that are used, from all over it", default=100)
 
     def __post_init__(self) -> None:
@@ -48,17 +49,17 @@ def run(options: Options) -> None:
     stage = Stage(options.out, command="export-onnx", options=options, inputs=inputs)
     if stage.finished():
         return
-    windows = [] if options.data is None else _windows(options.bundle, options.data, options.num_utterances)
+    windows = [] if options.data is None else _windows(options, options.data)
     with stage.writing() as partial:
         export_bundle(options.bundle, partial, int8=options.int8, windows=windows)
     log.info("%s: ready; recognises without torch", options.out)
 
 
-def _windows(bundle: Path, data: Path, num_utterances: int) -> list[np.ndarray]:
+def _windows(options: Options, data: Path) -> list[np.ndarray]:
     """Windows of each utterance, views of its frames."""
-    front_end = Recognizer(bundle).front_end
-    utterances = load_data_dir(data, need_text=False, allow_commands=True)
+    front_end = Recognizer(options.bundle).front_end
+    utterances = options.audio.utterances(data)
     rate = front_end.log_mel.sample_rate
-    chosen = utterances[:: -(-len(utterances) // num_utterances)]
-    log_mels = (front_end.log_mel(read_audio(one, sample_rate=rate, allow_commands=True)) for one in chosen)
+    chosen = utterances[:: -(-len(utterances) // options.num_utterances)]
+    log_mels = (front_end.log_mel(options.audio.read(one, sample_rate=rate)) for one in chosen)
     return [front_end.windows(log_mel) for log_mel in log_mels if len(log_mel)]

@@ -80,7 +80,8 @@ COMMANDS: dict[str, str] = {
     "bench": "measure every part next to the machine's limit and to other programs",
 }
 
-ALWAYS_PRINT = ("score", "score-frames", "errors")  # what they print is wanted even when there is nothing to do
+# What they print is wanted even when there is nothing to do.
+ALWAYS_PRINT = ("score", "score-frames", "errors", "regularizer-report", "bundle-report")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,8 +4,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_kd.corpus.audio import parse_channel, read_audio
-from asr_kd.corpus.data_dir import data_fingerprint, load_data_dir
+from asr_kd.corpus.audio import AudioOptions
+from asr_kd.corpus.data_dir import data_fingerprint
 from asr_kd.errors import MismatchError
 from asr_kd.frames.build import FeatureOptions, build_frame_store
 from asr_kd.frames.cmvn import Moments
@@ -26,8 +26,7 @@ class Options:
         default=None,
         affects_result=False,
     )
-    channel: str = option("which channel of a recording of several: refuse, mix, or its number", default="refuse")
-    allow_commands: bool = option("run wav.scp entries that end in '|' through the shell", default=False)
+    audio: AudioOptions = group(AudioOptions)
     nj: int = option("threads", default=1, affects_result=False)
 
 
@@ -44,14 +43,13 @@ def run(options: Options) -> None:
     stage = Stage(options.out, command="make-fbank", options=options, inputs=inputs)
     if stage.finished():
         return
-    utterances = load_data_dir(options.data, need_text=False, allow_commands=options.allow_commands)
-    channel = parse_channel(options.channel)
+    utterances = options.audio.utterances(options.data)
     rate = options.features.fbank.sample_rate
     with stage.writing() as partial:
         build_frame_store(
             partial,
             utterances,
-            lambda u: read_audio(u, sample_rate=rate, channel=channel, allow_commands=options.allow_commands),
+            lambda utterance: options.audio.read(utterance, sample_rate=rate),
             options.features,
             prior=prior,
             nj=options.nj,

@@ -11,10 +11,10 @@ from pathlib import Path
 import soxr
 from tqdm import tqdm
 
-from asr_kd.corpus.audio import parse_channel, read_audio
-from asr_kd.corpus.data_dir import Utterance, data_fingerprint, load_data_dir, write_data_dir
+from asr_kd.corpus.audio import AudioOptions
+from asr_kd.corpus.data_dir import Utterance, data_fingerprint, write_data_dir
 from asr_kd.corpus.wav import write_wav
-from asr_kd.options import option
+from asr_kd.options import group, option
 from asr_kd.stage import Stage
 from asr_kd.threads import threaded_map
 
@@ -28,8 +28,7 @@ class Options:
     factors: tuple[float, ...] = option("speeds; above 1 is faster and higher", default=(0.9, 1.1))
     sample_rate: int = option("sample rate of the audio to write in Hz", default=16000)
     transcripts: bool = option("keep the transcripts; without them it is untranscribed speech", default=True)
-    channel: str = option("which channel of a recording of several: refuse, mix, or its number", default="refuse")
-    allow_commands: bool = option("run wav.scp entries that end in '|' through the shell", default=False)
+    audio: AudioOptions = group(AudioOptions)
     nj: int = option("threads", default=1, affects_result=False)
 
     def __post_init__(self) -> None:
@@ -44,14 +43,11 @@ def run(options: Options) -> None:
     stage = Stage(options.out, command="perturb-speed", options=options, inputs=inputs)
     if stage.finished():
         return
-    utterances = load_data_dir(options.data, need_text=False, allow_commands=options.allow_commands)
-    channel = parse_channel(options.channel)
+    utterances = options.audio.utterances(options.data)
     with stage.writing() as partial:
 
         def perturb(utterance: Utterance) -> list[Utterance]:
-            samples = read_audio(
-                utterance, sample_rate=options.sample_rate, channel=channel, allow_commands=options.allow_commands
-            )
+            samples = options.audio.read(utterance, sample_rate=options.sample_rate)
             made = []
             for factor in options.factors:
                 copy = _copy(utterance, f"sp{factor:g}-", transcripts=options.transcripts)

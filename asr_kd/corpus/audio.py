@@ -3,6 +3,7 @@
 import io
 import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -10,8 +11,9 @@ import numpy as np
 import soundfile
 import soxr
 
-from asr_kd.corpus.data_dir import Utterance
+from asr_kd.corpus.data_dir import Utterance, load_data_dir
 from asr_kd.errors import DataError, UsageError
+from asr_kd.options import option
 
 Channel: TypeAlias = Literal["refuse", "mix"] | int
 
@@ -23,6 +25,26 @@ _SHORT_CHUNK = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d
 _NIST_COUNT = re.compile(rb"^sample_count -i (\d+)", re.MULTILINE)
 _OGG_TAIL = 1 << 16  # a page has at most 65,307 bytes
 _OGG_END_OF_STREAM = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioOptions:
+    """What the audio of data directories may be."""
+
+    channel: str = option("which channel of a recording of several: refuse, mix, or its number", default="refuse")
+    allow_commands: bool = option("run wav.scp entries that end in '|' through the shell", default=False)
+
+    def __post_init__(self) -> None:
+        parse_channel(self.channel)
+
+    def utterances(self, data: Path, *, need_text: bool = False) -> list[Utterance]:
+        """Those of a data directory; errors as `load_data_dir`."""
+        return load_data_dir(data, need_text=need_text, allow_commands=self.allow_commands)
+
+    def read(self, utterance: Utterance, *, sample_rate: int | None) -> np.ndarray:
+        """The samples ``[S]`` of an utterance; arguments and errors as `read_audio`."""
+        channel = parse_channel(self.channel)
+        return read_audio(utterance, sample_rate=sample_rate, channel=channel, allow_commands=self.allow_commands)
 
 
 def read_audio(
