@@ -9,6 +9,7 @@ sum, sum of squares.
 
 import heapq
 import itertools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from asr_kd.errors import UsageError
 from asr_kd.hmm.context_statistics import ContextStatistics
 from asr_kd.hmm.states import Question, StateInventory, Tree
 from asr_kd.options import option
+
+log = logging.getLogger(__name__)
 
 SIDES = ("left", "right")
 _SIDE_COLUMN = {"left": 2, "right": 3}
@@ -60,12 +63,14 @@ def tie_states(
         The tied inventory, and the pdf id ``[C]`` of each state in context that was seen.
 
     Raises:
-        UsageError: a phone that does not exist is to stay untied, or fewer leaves than states are asked for.
+        UsageError: a phone that does not exist is to stay untied.
     """
     if unknown := set(options.untied_phones) - set(inventory.phones):
         raise UsageError(f"--untied-phones: no such phone: {', '.join(sorted(unknown))}")
-    if options.num_leaves < inventory.num_pdfs:
-        raise UsageError(f"--num-leaves {options.num_leaves}: there are {inventory.num_pdfs} states without context")
+    if options.num_leaves <= inventory.num_pdfs:
+        log.warning(
+            "--num-leaves %d: there are %d states without context, and no more", options.num_leaves, inventory.num_pdfs
+        )
     stats_C = np.concatenate([statistics.count[:, None], statistics.first, statistics.second], axis=1)
     questions = {side: phone_questions(statistics, stats_C, side) for side in SIDES}
     roots = _roots(statistics, inventory)
@@ -105,23 +110,31 @@ def phone_questions(statistics: ContextStatistics, stats_C: np.ndarray, side: st
     heard = place == (_last_places(phone, place, num_phones)[phone] if side == "left" else 0)
     sums = np.zeros((num_phones, stats_C.shape[1]))
     np.add.at(sums, phone[heard], stats_C[heard])
-    floor = _variance_floor(stats_C)
-    clusters = [(np.eye(num_phones, dtype=bool)[p], sums[p]) for p in range(num_phones) if sums[p, 0] > 0]
-    found = [mask for mask, _ in clusters]
-    while len(clusters) > 2:
-        likelihood = log_likelihood(np.stack([own for _, own in clusters]), floor)
-        best = min(
-            itertools.combinations(range(len(clusters)), 2),
-            key=lambda pair: (
-                likelihood[pair[0]]
-                + likelihood[pair[1]]
-                - log_likelihood(clusters[pair[0]][1] + clusters[pair[1]][1], floor)
-            ),
-        )
-        merged = tuple(a + b if a.dtype != bool else a | b for a, b in zip(*(clusters[i] for i in best), strict=True))
-        clusters = [own for number, own in enumerate(clusters) if number not in best] + [(merged[0], merged[1])]
-        found.append(merged[0])
-    return np.stack(found) if found else np.zeros((0, num_phones), dtype=bool)
+    floor_D = _variance_floor(stats_C)
+    masks = np.eye(num_phones, dtype=bool)[sums[:, 0] > 0]
+    sums = sums[sums[:, 0] > 0]
+
+    def losses(cluster: int) -> np.ndarray:
+        """What merging a cluster with each of all would lose."""
+        merged = log_likelihood(sums + sums[cluster], floor_D)
+        found: np.ndarray = likelihood + likelihood[cluster] - merged
+        found[cluster] = np.inf
+        return found
+
+    likelihood = log_likelihood(sums, floor_D)
+    loss = np.array([losses(cluster) for cluster in range(len(masks))])
+    found = [*masks.copy()]
+    for _ in range(len(masks) - 2):
+        kept, gone = divmod(int(loss.argmin()), len(masks))
+        masks[kept] |= masks[gone]
+        sums[kept] += sums[gone]
+        likelihood[kept] = log_likelihood(sums[kept], floor_D)
+        # Infinite ever after: the loss of merging what is no more.
+        likelihood[gone] = np.inf
+        loss[gone] = loss[:, gone] = np.inf
+        loss[kept] = loss[:, kept] = losses(kept)
+        found.append(masks[kept].copy())
+    return np.array(found, dtype=bool).reshape(-1, num_phones)
 
 
 def log_likelihood(stats: np.ndarray, floor_D: np.ndarray) -> np.ndarray:

@@ -126,13 +126,13 @@ def test_the_likelihood_is_that_of_a_gaussian() -> None:
     assert log_likelihood(stats, np.zeros(2)) + constant == pytest.approx(exact)
 
 
-@pytest.mark.parametrize(
-    ("options", "why"),
-    [
-        (TyingOptions(num_leaves=3), "--num-leaves 3: there are 7 states without context"),
-        (TyingOptions(untied_phones=("q",)), "--untied-phones: no such phone: q"),
-    ],
-)
-def test_what_cannot_be_asked_for_says_so(options: TyingOptions, why: str) -> None:
-    with pytest.raises(UsageError, match=why):
-        tie_states(statistics(everywhere(25.0), 10), INVENTORY, options)
+def test_no_state_is_split_where_there_are_more_than_are_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    tied, pdf_C = tie_states(statistics(everywhere(25.0), 100), INVENTORY, TyingOptions(num_leaves=3))
+    assert tied.num_pdfs == INVENTORY.num_pdfs == 7
+    assert set(pdf_C) <= set(range(7))
+    assert "--num-leaves 3: there are 7 states without context" in caplog.text
+
+
+def test_a_phone_that_is_to_stay_untied_must_exist() -> None:
+    with pytest.raises(UsageError, match="--untied-phones: no such phone: q"):
+        tie_states(statistics(everywhere(25.0), 10), INVENTORY, TyingOptions(untied_phones=("q",)))
