@@ -126,7 +126,19 @@ pronounced_words() {
   echo "$exp/lexicon/lexicon.txt"
 }
 
-# What is spoken: lexicon and states, and the n-gram models that the recipe has settings for. A recipe may do otherwise.
+# train_lms DATA EXP LEXICON: the n-gram models that the recipe has settings for, unless they are given
+train_lms() {
+  local data=$1 exp=$2 words=$3
+  if [[ -z $arpa && -f $conf/lm.conf ]]; then
+    asr-kd train-lm --config "$conf/lm.conf" --vocabulary "$words" -- ${lm_text:+"$lm_text"} "$data/train" "$exp/lm"
+  fi
+  if [[ -z $arpa_large && -f $conf/lm_large.conf ]]; then
+    asr-kd train-lm --config "$conf/lm_large.conf" --vocabulary "$words" -- ${lm_text:+"$lm_text"} "$data/train" \
+      "$exp/lm_large"
+  fi
+}
+
+# What is spoken: lexicon and states, and n-gram models. A recipe may do otherwise.
 declare -F prepare_language >/dev/null || prepare_language() {
   local data=$1 exp=$2 words
   if [[ $units != phones ]]; then
@@ -135,12 +147,7 @@ declare -F prepare_language >/dev/null || prepare_language() {
   fi
   words=$(pronounced_words "$data" "$exp")
   asr-kd make-lang --config "$conf/lang.conf" "$data/train" "$data/dev" "$data/test" "$words" "$exp/lang"
-  if [[ -z $arpa && -f $conf/lm.conf ]]; then
-    asr-kd train-lm --config "$conf/lm.conf" --vocabulary "$words" -- "$lm_text" "$data/train" "$exp/lm"
-  fi
-  if [[ -z $arpa_large && -f $conf/lm_large.conf ]]; then
-    asr-kd train-lm --config "$conf/lm_large.conf" --vocabulary "$words" -- "$lm_text" "$data/train" "$exp/lm_large"
-  fi
+  train_lms "$data" "$exp" "$words"
 }
 
 # The steps of one fold: data in $data, everything made from it in $exp.
@@ -292,8 +299,8 @@ decode() {
   shift 3
   if [[ -n $large && " ${rescored:-$system} " == *" $system "* ]]; then
     listed+=("$dir")
-  elif [[ -n $large || $units != phones ]]; then
-    # Nothing would read them: the larger model is for other systems, or, where pieces are recognised, one of words.
+  else
+    # Nothing would read them.
     lists=(--num-best 0)
   fi
   job "$exp/log/decode-$dir.log" asr-kd decode --config "$conf/decode.conf" --device "$device" \

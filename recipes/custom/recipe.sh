@@ -6,6 +6,7 @@
 #   --units sentencepiece|char, --vocab-size V   words are spelled and recognised in pieces
 #   --characters STRING   those that are spoken, beside letters and apostrophes
 #   --lm-text FILE    text for n-grams, beside train's transcripts; or --arpa FILE, n-grams (of pieces, with --units)
+#   --arpa-large FILE   larger n-grams of words, to rescore the best hypotheses with
 #   --extend-lexicon  add the words of the text that the lexicon lacks, said as it says its own
 #   --sample-rate HZ, --channel N|mix   of the audio
 #   --allow-commands  run entries of wav.scp and feats.scp that end in '|'
@@ -31,13 +32,13 @@ extend_lexicon=false
 sample_rate=16000
 channel=refuse
 allow_commands=false
-recipe_options=(member_seeds student_seeds train dev test extra lexicon oov_word extend_lexicon lm_text arpa sample_rate channel allow_commands)
+recipe_options=(member_seeds student_seeds train dev test extra lexicon oov_word extend_lexicon lm_text arpa arpa_large sample_rate channel allow_commands)
 
 use_protocol() {
   local name
   [[ -n $train ]] || refuse "--train DIR is missing: a Kaldi data directory (docs/adding.md)"
   # What the caller names is meant from where the caller stands.
-  for name in train dev test extra lexicon lm_text arpa; do
+  for name in train dev test extra lexicon lm_text arpa arpa_large; do
     [[ -z ${!name} || ${!name} == /* ]] || printf -v "$name" '%s' "${caller:?}/${!name}"
     [[ -z ${!name} || -e ${!name} ]] || refuse "--${name//_/-}: no such file or directory: ${!name}"
   done
@@ -47,6 +48,7 @@ use_protocol() {
     [[ -n $lexicon && -n $lm_text ]] || refuse "--extend-lexicon needs --lexicon FILE and --lm-text FILE"
     package_extras=g2p
   fi
+  [[ -z $arpa_large || $units == phones ]] || refuse "--arpa-large rescores words, not the pieces of --units $units"
   case $units in
     phones) [[ -n $lexicon ]] || refuse "--units phones needs --lexicon FILE" ;;
     sentencepiece | char) [[ -z $lexicon ]] || refuse "--units $units takes no --lexicon: words are spelled" ;;
@@ -83,8 +85,7 @@ prepare_language() {
   words=$(pronounced_words "$data" "$exp")
   asr-kd make-lang --config "$conf/lang.conf" --oov-word "$oov_word" \
     "$data/train" "$data/dev" "$data/test" "$words" "$exp/lang"
-  [[ -z ${arpa:-} ]] || return 0
-  asr-kd train-lm --config "$conf/lm.conf" --vocabulary "$words" -- ${lm_text:+"$lm_text"} "$data/train" "$exp/lm"
+  train_lms "$data" "$exp" "$words"
 }
 
 # make_frames DATA OUT [--prior STORE]

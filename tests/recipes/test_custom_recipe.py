@@ -3,6 +3,7 @@
 import gzip
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,7 @@ def speech(folder: Path, name: str, num_speakers: int, *, rate: int = 8000) -> N
         (("--train", ".", "--units", "words"), "phones, sentencepiece or char, not 'words'"),
         (("--train", ".", "--units", "char", "--lexicon", "lexicon"), "takes no --lexicon"),
         (("--train", ".", "--lm-text", "lexicon", "--arpa", "lexicon"), "n-grams come from one of them"),
+        (("--train", ".", "--units", "char", "--arpa-large", "lexicon"), "--arpa-large rescores words, not"),
         (
             ("--train", ".", "--lexicon", "lexicon", "--extend-lexicon"),
             "--extend-lexicon needs --lexicon FILE and --lm",
@@ -201,3 +203,15 @@ def test_units_reach_the_graphs_files_without_a_lexicon(tmp_path: Path) -> None:
     assert "ONE O_B N E\n" in (tmp_path / "exp/lang/lexicon.txt").read_text()
     assert "▁O O_B\n" in (tmp_path / "exp/units/pieces.txt").read_text()
     assert (tmp_path / "exp/lm/lm.arpa.gz").is_file()
+
+
+def test_larger_n_grams_are_made_where_the_settings_are_there(tmp_path: Path) -> None:
+    speech(tmp_path, "train", 10)
+    shutil.copytree(ROOT / "recipes/custom/conf", tmp_path / "conf")
+    (tmp_path / "conf/lm_large.conf").write_text("--order=4\n")
+    (tmp_path / "lexicon").write_text("ONE W AH N\nTWO T UW\n")
+    options = ("--train", "train", "--sample-rate", "8000", "--lexicon", "lexicon", "--conf-dir", "conf")
+    done = run_sh(tmp_path, *options, "--stop-stage", "1")
+    assert done.returncode == 0, done.stderr
+    orders = {name: gzip.decompress((tmp_path / f"exp/{name}/lm.arpa.gz").read_bytes()) for name in ("lm", "lm_large")}
+    assert b"ngram 4=" in orders["lm_large"] and b"ngram 4=" not in orders["lm"]
