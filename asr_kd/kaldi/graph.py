@@ -32,7 +32,8 @@ def read_fst(path: Path) -> FstArrays:
         kind, arcs = (_string(file), _string(file)) if is_fst else ("", "")
     if kind not in _READERS or arcs != "standard":
         found = f"an OpenFst file of type '{kind}' with arcs '{arcs}'" if is_fst else "not an OpenFst file"
-        raise DecodeError(f"{path}: {found}; convert it with fstconvert --fst_type=const")
+        mend = "convert it with fstconvert --fst_type=const" if is_fst else "make one of its text with fstcompile"
+        raise DecodeError(f"{path}: {found}; {mend}")
     if kind == "const":
         # As mkgraph.sh leaves it; by way of OpenFst it takes ten times as long, but reads padding and symbols.
         with suppress(DecodeError):
