@@ -4,7 +4,7 @@
 #   ./run.sh [--recipe NAME] [--stage N] [--stop-stage N] [--nj N] [--device cpu|cuda]
 #            [--exp-dir DIR] [--data-dir DIR] [--conf-dir DIR] [--experiment NAME] [option of the recipe ...]
 #
-# A stage that is done is a no-op; one that was interrupted carries on where it stopped.
+# A stage that is done is a no-op; training that was interrupted carries on where it stopped, other stages begin anew.
 # recipes/<name>/recipe.sh holds what differs from corpus to corpus, recipes/<name>/conf the settings.
 # An experiment (local/experiments/<name>.sh) takes the stages that it needs, then makes a table of its own.
 set -euo pipefail
@@ -58,11 +58,12 @@ extend_lexicon=true  # where the recipe has extend_lexicon.conf: add the words o
 lm_text=""         # text for n-gram models
 arpa=""            # n-gram models instead of those that conf/lm.conf and conf/lm_large.conf ask for
 arpa_large=""
+train_fractions="0.03"  # of --experiment regularizer: parts of the data to train on
 rescored=""        # systems that are scored rescored with the larger model, too: baseline, ensemble, distilled; all if empty
 # shellcheck source=recipes/digits/recipe.sh
 source "recipes/$recipe/recipe.sh"
 parse_options recipe stage stop_stage nj device exp_dir data_dir conf_dir experiment units vocab_size \
-  characters "${recipe_options[@]}" -- "$@"
+  characters train_fractions "${recipe_options[@]}" -- "$@"
 if ! [[ $nj =~ ^[1-9][0-9]*$ ]]; then
   echo "error: --nj must be a number of processes, not '$nj'" >&2
   exit 2
@@ -95,6 +96,14 @@ protocol_data=$data_dir${protocol:+/$protocol}
 use_protocol
 
 conf=$conf_dir
+if [[ -n $experiment ]]; then
+  for name in $(grep -o '\$conf/[a-z_]*\.conf' "local/experiments/$experiment.sh" | sort -u); do
+    if [[ ! -f $conf/${name#*/} ]]; then
+      echo "error: --experiment $experiment needs $conf/${name#*/}; digits and fsdd have one to begin with" >&2
+      exit 2
+    fi
+  done
+fi
 read -ra seeds_of_members <<<"$member_seeds"
 read -ra seeds_of_students <<<"$student_seeds"
 read -ra student_kinds <<<"$students"
@@ -286,6 +295,7 @@ run_fold() {
 
 # The experiment asked for, in the fold that run_fold works on: its page goes into the recipe's folder, named after it.
 make_experiment() {
+  ((stop_stage >= experiment_stop)) || return 0
   local of_fold=${exp#"$exp_dir"}
   echo "== experiment: $experiment" >&2
   run_experiment

@@ -13,12 +13,13 @@ from typing import Any
 
 RUN_FILE = "run.json"
 KEY = "shortcut"
+_PIECE = 1 << 20
 
 
 def record(words: Sequence[str]) -> dict[str, Any]:
     """What `is_done` compares: the words, the state of all they name but the output (the last), the program."""
     named = [*words[:-1], *_conf_words(words)]
-    states = {word: _state(path) for word in named if (path := _path(word)).exists()}
+    states = {word: _state(path) for word in named if not word.endswith("=") and (path := _path(word)).exists()}
     return {"words": list(words), "named": states, "program": _program()}
 
 
@@ -52,8 +53,13 @@ def _state(path: Path) -> str:
     if path.is_dir():
         made = path / RUN_FILE
         files = [made] if made.exists() else [*sorted(path.iterdir()), path.parent / RUN_FILE]
-    content = b"".join(file.name.encode() + file.read_bytes() for file in files if file.is_file())
-    return hashlib.sha256(content).hexdigest()[:16]
+    state = hashlib.sha256()
+    for file in filter(Path.is_file, files):
+        state.update(file.name.encode())
+        with file.open("rb") as content:
+            while piece := content.read(_PIECE):
+                state.update(piece)
+    return state.hexdigest()[:16]
 
 
 def _program() -> str:

@@ -108,6 +108,11 @@ class Stage:
             # Only now: a run killed while it sums up large files must still find what it was doing.
             (self.out / IDENTITY_FILE).unlink()
 
+    @property
+    def begun(self) -> bool:
+        """Whether an interrupted run of the same stage left something to carry on from."""
+        return bool(self._sessions_left())
+
     def _sessions_left(self) -> list[tuple[float, float]]:
         """When earlier runs of the same stage began and wrote their last file; none if what is left is not theirs."""
         try:

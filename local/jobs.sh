@@ -35,7 +35,7 @@ reap_job() {
   local ended="" status=0 index
   wait -n -p ended "${job_pids[@]}" || status=$?
   for index in "${!job_pids[@]}"; do
-    if [[ ${job_pids[index]} == "$ended" ]]; then
+    if [[ ${job_pids[index]} == "${ended:-}" ]]; then
       if ((status)); then
         echo "error: failed, see ${job_logs[index]}:" >&2
         tail -n 3 "${job_logs[index]}" >&2
@@ -49,7 +49,7 @@ reap_job() {
       return 0
     fi
   done
-  echo "error: lost track of the jobs that run" >&2
+  echo "error: a job was killed, one of these: ${job_logs[*]}" >&2
   stop_jobs
   exit 1
 }

@@ -14,7 +14,7 @@ import torch
 from asr_kd.distill.bias import best_offset, shift_bias
 from asr_kd.errors import UsageError
 from asr_kd.frames.store import FrameStore
-from asr_kd.hmm.labels import Labels, match_labels
+from asr_kd.hmm.labels import Labels, check_labelled, match_labels
 from asr_kd.hmm.posteriors import load_models
 from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.options import group, option
@@ -52,8 +52,11 @@ def run(options: Options) -> None:
     (model,) = load_models([options.model], store, device).values()
     if not 0 <= min(options.pdfs) <= max(options.pdfs) < model.card.num_pdfs:
         raise UsageError(f"--pdfs: {options.model} has the classes 0 to {model.card.num_pdfs - 1}")
+    if len(set(options.pdfs)) == model.card.num_pdfs:
+        raise UsageError("--pdfs names all classes: a number added to all biases changes nothing")
     (labels,) = match_labels([store], [Labels.load(options.dev_labels)])
     assert labels is not None
+    check_labelled(labels, options.model, model.card.states_fingerprint)
     logits = torch.cat([model.logits(store.windows(frames).to(device)).cpu() for frames in store.chunks()])
     offset = best_offset(logits, torch.from_numpy(labels.pdfs), options.pdfs)
     shift_bias(model, options.pdfs, offset)

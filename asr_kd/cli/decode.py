@@ -1,7 +1,7 @@
 """Recognise a test set with one model or an ensemble; scale and penalty are tuned on the dev set."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,14 +107,19 @@ def _inputs(options: Options) -> dict[str, str]:
 
 def _tune(scorer: Scorer, decoder: Decoder, store: FrameStore, options: Options) -> Tuned:
     reference = {u.id: u.words or () for u in _utterances(options.dev_data, store)}
-    scores = [(utterance, logp) for utterance, logp in scorer.log_likelihoods(store) if utterance in reference]
-    scores.sort(key=lambda item: digest(item[0]))  # in random order, the same every time
-    tried = scores[: options.tuning.tune_utterances or None]
-    left_out = {utterance for utterance, _ in scores[len(tried) :]}
+    # In random order, the same every time.
+    order = sorted(reference.keys() & set(store.index.utterances), key=digest)
+    chosen = set(order[: options.tuning.tune_utterances or None])
+    left_out = set(order) - chosen
+
+    def scores(among: Container[str]) -> Iterator[tuple[str, np.ndarray]]:
+        return (item for item in scorer.log_likelihoods(store) if item[0] in among)
+
+    tried = sorted(scores(chosen), key=lambda item: digest(item[0]))
     race = Race({utterance: len(words) for utterance, words in reference.items() if utterance not in left_out})
     shown = tqdm(desc="tune", unit="point", disable=None, leave=False)
 
-    def errors(some: Sequence[tuple[str, np.ndarray]], *point: float) -> Iterator[tuple[str, int]]:
+    def errors(some: Iterable[tuple[str, np.ndarray]], *point: float) -> Iterator[tuple[str, int]]:
         return ((h.utt, _num_errors(reference[h.utt], h.words)) for h in decoder(iter(some), *point))
 
     def error(acoustic_scale: float, insertion_penalty: float) -> float:
@@ -123,10 +128,10 @@ def _tune(scorer: Scorer, decoder: Decoder, store: FrameStore, options: Options)
 
     with shown:
         tuned = tune(error, options.tuning)
-    log.info("%d points tried, each on %d of %d dev utterances", race.points, race.heard / race.points, len(scores))
+    log.info("%d points tried, each on %d of %d dev utterances", race.points, race.heard / race.points, len(order))
     if left_out:
         whole = Race({utterance: len(words) for utterance, words in reference.items()})
-        dev_wer = whole.error(errors(scores, tuned.acoustic_scale, tuned.insertion_penalty))
+        dev_wer = whole.error(errors(scores(reference), tuned.acoustic_scale, tuned.insertion_penalty))
         tuned = replace(tuned, error=dev_wer)
     return tuned
 

@@ -127,13 +127,20 @@ def _run(name: str, argv: list[str]) -> int:
 
 
 def _can_be_mended(error: BaseException) -> bool:
-    return isinstance(error, (AsrKdError, OSError, MemoryError)) or _disk_is_full(error) or bool(_package(error))
+    known = isinstance(error, (AsrKdError, OSError)) or _memory_is_full(error)
+    return known or _disk_is_full(error) or bool(_package(error))
 
 
 def _package(error: BaseException) -> str:
     """The package of others that is not installed; empty where that is not the error."""
     module = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     return "" if module == "asr_kd" else module
+
+
+def _memory_is_full(error: BaseException) -> bool:
+    """Also where torch says so: of a GPU by its own exception, of main memory by a RuntimeError."""
+    of_torch = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or of_torch
 
 
 def _disk_is_full(error: BaseException) -> bool:
@@ -152,8 +159,9 @@ def _one_line(error: BaseException) -> str:
         return missing_package(package)
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
-    if isinstance(error, MemoryError):
-        return f"not enough memory ({error}); try a smaller batch or fewer jobs"
+    if _memory_is_full(error):
+        reason = str(error).split("\n")[0]
+        return f"not enough memory ({reason}); try a smaller batch or fewer jobs"
     return str(error)
 
 

@@ -102,6 +102,10 @@ class Options:
 
 
 def run(options: Options) -> None:
+    if options.targets.logits:
+        # They take as many bytes as probabilities, and as long to read.
+        dense = dataclasses.replace(options.targets, logits=False, dense=True)
+        options = dataclasses.replace(options, targets=dense)
     stores = [FrameStore(path) for path in options.frames]
     extra = [FrameStore(path) for path in options.extra_frames]
     device = prepare(options.device)

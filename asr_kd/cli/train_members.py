@@ -62,8 +62,8 @@ def _why_one_by_one(options: Options, data: TrainingData, stages: list[Stage]) -
     """Why the members cannot be trained together; what was begun in one way is carried on so."""
     if options.watch != WatchOptions():
         return "further sets are watched for one network at a time"
-    if (stages[0].partial / GROUP_FOLDER).exists():
+    if stages[0].begun and (stages[0].partial / GROUP_FOLDER).exists():
         return ""
-    if any((stage.partial / CHECKPOINT_FILE).exists() for stage in stages):
+    if any(stage.begun and (stage.partial / CHECKPOINT_FILE).exists() for stage in stages):
         return "some were begun so"
     return why_not_together(data, options.net, options.train, len(stages))

@@ -51,8 +51,12 @@ def prepare(options: DeviceOptions) -> torch.device:
 
 def autocast(device: torch.device, dtype: str) -> torch.autocast:
     """The context of a forward pass in the given precision."""
-    half = dtype == "bf16" or (dtype == "auto" and computes_bf16(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=half)
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_half(device, dtype))
+
+
+def is_half(device: torch.device, dtype: str) -> bool:
+    """Whether products are in bf16."""
+    return dtype == "bf16" or (dtype == "auto" and computes_bf16(device))
 
 
 def computes_bf16(device: torch.device) -> bool:

@@ -12,7 +12,7 @@ from asr_kd.frames.build import FeatureOptions
 from asr_kd.frames.store import FrameStore
 from asr_kd.nets.dnn import NetOptions
 from asr_kd.targets.record import RecordLayout
-from asr_kd.targets.store import CHUNK_FRAMES, SoftTargetOptions
+from asr_kd.targets.store import CHUNK_FRAMES, SoftTargetOptions, block_frames
 
 NPY_HEADER_BYTES = 128
 PROGRAM_BYTES = 500_000_000  # resident with torch imported and nothing else
@@ -114,6 +114,14 @@ class NetShape:
         """Operations of one frame in a training step: forward, both gradients, without that of the input."""
         return 3 * self.forward_flops - 2 * self.input_dim * self.hidden_dim
 
+    def update_flops(self, optimizer: str) -> int:
+        """Operations of a step that do not grow with the batch: muon's five steps, each of three products."""
+        if optimizer != "muon":
+            return 0
+        hidden = itertools.pairwise([self.input_dim, *[self.hidden_dim] * self.num_layers])
+        sides = [(min(matrix), max(matrix)) for matrix in hidden]
+        return sum(5 * (4 * short**2 * long + 2 * short**3) for short, long in sides)
+
     @property
     def model_bytes(self) -> int:
         """A model's file: parameters, the states' prior and the card."""
@@ -157,4 +165,6 @@ def record_layout(num_pdfs: int, top: int, tail: int) -> RecordLayout:
 
 def averaging_bytes(num_pdfs: int, num_members: int, num_frames: int) -> int:
     """Resident in each thread that averages an ensemble: the members' logits, these over T, their softmax, the mean."""
-    return min(CHUNK_FRAMES, num_frames) * num_pdfs * 4 * (3 * num_members + 4)
+    chunk = min(CHUNK_FRAMES, num_frames)
+    block = min(block_frames(num_pdfs, num_members), chunk)
+    return num_pdfs * 4 * ((3 * num_members + 1) * block + 3 * chunk)

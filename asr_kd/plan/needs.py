@@ -206,7 +206,7 @@ def predicted(card: Card, trainings: Sequence[Training]) -> dict[str, NetSpeed]:
     """Speeds on a GPU, from its data sheet."""
     return {
         one.name: NetSpeed(
-            step_seconds=card.step_seconds(one.shape, one.train.batch_size),
+            step_seconds=card.step_seconds(one.shape, one.train.batch_size, one.train.optimizer.optimizer),
             forward_seconds=card.forward_seconds(one.shape),
         )
         for one in trainings

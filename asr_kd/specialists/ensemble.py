@@ -3,6 +3,7 @@
 Legend: B frames of a batch, W width of a window, P pdfs.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from asr_kd.hmm.posteriors import load_models, mean_log_posteriors
 from asr_kd.nets.acoustic_model import AcousticModel, models_fingerprint
 from asr_kd.specialists.inference import active_specialists, fuse, inside_of
 from asr_kd.specialists.specialist import Specialist, load_specialists
+
+log = logging.getLogger(__name__)
 
 
 class SpecialistEnsemble:
@@ -40,6 +43,9 @@ class SpecialistEnsemble:
         models = load_models(generalist, store, device, dtype)
         states = next(iter(models.values())).card.states_fingerprint
         found = load_specialists(specialists, store, states_fingerprint=states, device=device, dtype=dtype)
+        for specialist in found:
+            if specialist.meta["generalist_fingerprint"] not in {model.fingerprint for model in models.values()}:
+                log.warning("%s was made from another generalist than %s", specialist.path, *generalist)
         return SpecialistEnsemble(models, found)
 
     @property

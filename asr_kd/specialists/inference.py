@@ -87,9 +87,11 @@ def minimise(start_BP: Tensor, known_BP: Tensor, dustbins_BM: Tensor, outside_MP
     Args:
         start_BP: first q; where it is 0, q stays 0.
         known_BP: a, mass given to single states.
-        dustbins_BM: d, mass given to all states outside a subset together; 0 where a specialist is not active.
+        dustbins_BM: d, mass given to all states outside a subset together; 0 where a specialist is not active. It does
+            not count where q is 0 outside.
         outside_MP: 1 for the states outside each subset, else 0.
     """
+    dustbins_BM = dustbins_BM * (start_BP @ outside_MP.T > LEAST)
     mass_B1 = known_BP.sum(dim=1, keepdim=True) + dustbins_BM.sum(dim=1, keepdim=True)
     found_BP = start_BP.clone()
     rows = torch.nonzero((dustbins_BM > 0).any(dim=1) | (known_BP != start_BP).any(dim=1)).squeeze(1)

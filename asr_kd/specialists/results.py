@@ -226,7 +226,7 @@ def _pair(
 
 def _relative(after: Estimate, before: Estimate) -> Estimate:
     with np.errstate(divide="ignore", invalid="ignore"):
-        return Estimate(after.value / before.value - 1, after.samples_B / before.samples_B - 1)
+        return Estimate(float(np.divide(after.value, before.value)) - 1, after.samples_B / before.samples_B - 1)
 
 
 def _rows_of(team: TeamScores) -> dict[tuple[str, int], list[System]]:

@@ -29,6 +29,12 @@ from asr_kd.threads import threaded_map
 
 TARGETS_FILE, META_FILE = "targets.npy", "meta.json"
 CHUNK_FRAMES = 4096
+BLOCK_LOGITS = 1 << 25  # of all members at once
+
+
+def block_frames(num_pdfs: int, num_members: int) -> int:
+    """Frames of a chunk that are averaged at once: with large inventories not all of them."""
+    return max(BLOCK_LOGITS // (num_pdfs * num_members), 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +87,15 @@ def write_soft_targets(
     kind = np.dtype(np.float16 if whole else np.uint8)
     models = list(members.values())
 
-    def targets(frames: slice) -> np.ndarray:
-        x_BW = store.windows(frames).to(device)
+    def averaged(x_BW: Tensor) -> Tensor:
         if options.logits:
-            return np.asarray(mean_logits(stacked_logits(models, x_BW)).half().cpu().numpy())
-        probs_BP = ensemble_targets(models, x_BW, temperature=options.temperature, mean=options.mean)
-        if options.dense:
+            return mean_logits(stacked_logits(models, x_BW))
+        return ensemble_targets(models, x_BW, temperature=options.temperature, mean=options.mean)
+
+    def targets(frames: slice) -> np.ndarray:
+        blocks = store.windows(frames).to(device).split(block_frames(card.num_pdfs, len(models)))
+        probs_BP = torch.cat([averaged(x_BW) for x_BW in blocks])
+        if whole:
             return np.asarray(probs_BP.half().cpu().numpy())
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + frames.start)
         return layout.pack(probs_BP, generator)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from asr_kd.errors import AsrKdError, UsageError
-from asr_kd.nets.device import DeviceOptions, autocast
+from asr_kd.nets.device import DeviceOptions, autocast, is_half
 from asr_kd.nets.dnn import DNN
 from asr_kd.nets.group import DNNGroup
 from asr_kd.options import group, option
@@ -104,7 +104,8 @@ class Trainer:
         self._net, self._frames, self._objective = net, frames, objective
         self._watched: dict[str, Watched] = {"dev": dev} | dict(watched or {})
         self._options, self._directory, self._title = options, directory, title
-        self._optimizers = make_optimizers(net, options.optimizer)
+        half = is_half(frames.device, options.device.dtype)
+        self._optimizers = make_optimizers(net, options.optimizer, half=half)
         self._progress = Progress()
         self._sums: dict[str, Tensor] = {}
         self._best: dict[str, Tensor] = {}

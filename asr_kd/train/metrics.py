@@ -65,7 +65,7 @@ def batch_sums(losses: Mapping[str, Tensor], logits_BP: Tensor, labels_B: Tensor
     values = {f"loss_{name}": loss.detach().double() * len(labels_B) for name, loss in losses.items()}
     values["correct"] = (most_likely(logits_BP) == labels_B).sum().double()
     values["labelled"] = (labels_B >= 0).sum().double()
-    values["frames"] = torch.tensor(float(len(labels_B)), dtype=torch.float64, device=logits_BP.device)
+    values["frames"] = torch.full((), float(len(labels_B)), dtype=torch.float64, device=logits_BP.device)
     return values
 
 

@@ -1,9 +1,7 @@
 """Optimisers, and the learning rate over a training run."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +9,7 @@ from torch import Tensor, nn
 from asr_kd.errors import UsageError
 from asr_kd.nets.group import DNNGroup
 from asr_kd.options import option
+from asr_kd.train.muon import Muon
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +24,7 @@ class OptimizerOptions:
     learning_rate: float = option("learning rate at the start", default=1e-3)
     final_learning_rate: float = option("cosine: learning rate at the end, as a part of the first", default=0.01)
     momentum: float = option("sgd: momentum", default=0.9)
-    weight_decay: float = option("pull of the weights towards zero, decoupled from the gradient", default=0.0)
+    weight_decay: float = option("pull of the weights towards zero, beside the gradient (sgd: in it)", default=0.0)
     max_norm: float | None = option(
         "largest length of a unit's incoming weights: longer ones are scaled down after a step", default=None
     )
@@ -45,12 +44,13 @@ class OptimizerOptions:
             raise UsageError(f"--max-norm must be above 0, got {self.max_norm}")
 
 
-def make_optimizers(net: nn.Module, options: OptimizerOptions) -> list[torch.optim.Optimizer]:
+def make_optimizers(net: nn.Module, options: OptimizerOptions, *, half: bool = False) -> list[torch.optim.Optimizer]:
     """The optimisers of a network's weights, fused into one kernel a step where there is one.
 
-    Muon (Jordan et al. 2024) replaces the update of a hidden layer's matrix by the nearest orthogonal one, so that all
-    directions are learnt at one pace. Scaled to the size of Adam's (Liu et al. 2025), it goes with Adam's learning
-    rates. It takes about 30 n^3 operations for a layer of n x n, a step 6 B n^2: batches of several times n.
+    Muon takes about 30 n^3 operations for a layer of n x n, a step 6 B n^2: batches of several times n.
+
+    Args:
+        half: whether products are fastest in bf16.
     """
     rate, decay = options.learning_rate, options.weight_decay
     if options.optimizer == "sgd":
@@ -67,29 +67,8 @@ def make_optimizers(net: nn.Module, options: OptimizerOptions) -> list[torch.opt
     others = [parameter for parameter in net.parameters() if id(parameter) not in chosen]
     return [
         torch.optim.AdamW(others, lr=rate, weight_decay=decay, fused=True),
-        _Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+        Muon(matrices, lr=rate, weight_decay=decay, half=half),
     ]
-
-
-class _Muon(torch.optim.Muon):
-    """Torch's, which takes matrices ``[O, I]``, for those of a group ``[M, O, I]`` too: each member's for itself."""
-
-    def __init__(self, weights: Sequence[Tensor], **options: Any) -> None:
-        self._weights = weights
-        self._matrices = [[nn.Parameter(matrix) for matrix in _matrices(weight.detach())] for weight in weights]
-        super().__init__([matrix for matrices in self._matrices for matrix in matrices], **options)
-
-    def step(self) -> None:  # type: ignore[override]
-        for weight, matrices in zip(self._weights, self._matrices, strict=True):
-            assert weight.grad is not None
-            for matrix, gradient in zip(matrices, _matrices(weight.grad), strict=True):
-                matrix.grad = gradient
-        super().step()
-        self.zero_grad(set_to_none=True)
-
-
-def _matrices(weight: Tensor) -> list[Tensor]:
-    return list(weight.unbind()) if weight.dim() == 3 else [weight]
 
 
 def hidden_matrices(net: nn.Module) -> list[Tensor]:

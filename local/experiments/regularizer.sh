@@ -4,21 +4,21 @@
 
 experiment_stop=7
 
-# Shares of the data, each with its passes: the updates of four passes over all of it, for hard and soft alike.
-# 3 % is the paper's, and the smallest in which every state of digits and fsdd has frames; "0.1 40" adds 10 %.
-regularizer_shares=("0.03 130")
+# 3 % of the data is the paper's, and the smallest part in which every state of digits and fsdd has frames.
 regularizer_seeds=(1 2 3)
 
 run_experiment() {
-  local out=$exp/regularizer share fraction epochs seed
+  local out=$exp/regularizer fraction epochs seed fractions
   local hard=(asr-kd train --config "$conf/regularizer_hard.conf")
   local soft=(asr-kd distill --config "$conf/regularizer_soft.conf")
   regularizer_models=()
   regularizer_names=()
   asr-kd make-soft-targets --config "$conf/soft_targets.conf" --device "$device" --nj "$nj" \
     "$exp/frames/train" "${members[0]}" "$out/soft-single"
-  for share in "${regularizer_shares[@]}"; do
-    read -r fraction epochs <<<"$share"
+  read -ra fractions <<<"$train_fractions"
+  for fraction in "${fractions[@]}"; do
+    # The updates of about four passes over all data, for hard and soft alike.
+    epochs=$(awk -v part="$fraction" 'BEGIN { print (part > 0 ? sprintf("%.2g", 4 / part) + 0 : 1) }')
     for seed in "${regularizer_seeds[@]}"; do
       regularizer_run "hard" hard "${hard[@]}"
       regularizer_run "hard, early stopping" early "${hard[@]}" --early-stopping 5
@@ -37,7 +37,7 @@ regularizer_run() {
   # At most ten looks at the dev set, whatever the number of passes.
   job "$exp/log/regularizer-$kind-$fraction-$seed.log" "$@" \
     --device "$device" --seed "$seed" --train-fraction "$fraction" --fraction-seed "$seed" \
-    --num-epochs "$epochs" --watch-every "$(((epochs + 9) / 10))" --labels "${labels[@]}" "${dev[@]}" \
+    --num-epochs "$epochs" --watch-every "$(((epochs + 9) / 10))" --labels "$exp/ali/train" "${dev[@]}" \
     --watch-frames "$exp/frames/test" --watch-labels "$exp/ali/test" --watch-train -- "$exp/frames/train" "$model"
   regularizer_models+=("$model")
   regularizer_names+=("$name")

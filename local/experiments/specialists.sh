@@ -8,7 +8,7 @@ experiment_stop=6
 run_experiment() {
   local to=$exp/specialists log=$exp/log/specialists of_cluster cluster kind set seed
   local generalist=$to/generalist dustbin=() regularized=() fused=() plain=() others=()
-  local start=(--labels "${labels[@]}" "${dev[@]}" --device "$device" --generalist)
+  local start=(--labels "$exp/ali/train" "${dev[@]}" --device "$device" --generalist)
   local special=(asr-kd train-specialist --config "$conf/specialists.conf" "${start[@]}" "$generalist")
 
   asr-kd train-specialist --config "$conf/generalist.conf" "${start[@]}" "${members[0]}" -- "$exp/frames/train" "$generalist"

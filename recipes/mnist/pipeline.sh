@@ -1,6 +1,8 @@
 # The stages of the MNIST recipe, in place of those of speech; sourced by run.sh.
 # shellcheck shell=bash disable=SC2154  # variables are set by run.sh
 
+kinds_of_students="distilled distilled_T4 no_3s no_3s_corrected only_7s_8s only_7s_8s_corrected T1 T20 T1000 matched_logits"
+
 run_fold() {
   local exp=$2 labels dev members=() i seed student kind
   labels=$exp/ali/train
@@ -73,7 +75,7 @@ run_fold() {
       evaluate big big "$exp/members/$seed"
       evaluate small small "$exp/small/$seed"
     done
-    for kind in distilled distilled_T4 no_3s no_3s_corrected only_7s_8s only_7s_8s_corrected T1 T20 T1000 matched_logits; do
+    for kind in $kinds_of_students; do
       for student in "${seeds_of_students[@]}"; do
         evaluate "$kind" "$kind" "$exp/students/$kind-$student"
       done
@@ -110,14 +112,18 @@ correct() {
 # evaluate SYSTEM CONF MODEL
 evaluate() {
   local model=$3
-  evaluated+=("$exp/evaluate/$1-${model##*[-/]}")
   job "$exp/log/evaluate-$1.log" asr-kd evaluate --name "$1" --conf "$conf/$2.conf" --device "$device" \
-    --frames "$exp/frames/test" --labels "$exp/ali/test" -- "$model" "${evaluated[-1]}"
+    --frames "$exp/frames/test" --labels "$exp/ali/test" -- "$model" "$exp/evaluate/$1-${model##*[-/]}"
 }
 
 score_folds() {
-  local evaluated=("$results_dir"/evaluate/*) title="the paper's section 3"
+  local evaluated=() kind title="the paper's section 3"
+  [[ $protocol == "$default_protocol" ]] || title+=", protocol $protocol"
   [[ $quick == false ]] || title+=", quick form"
+  evaluated+=("${seeds_of_members[@]/#/$results_dir/evaluate/big-}" "${seeds_of_members[@]/#/$results_dir/evaluate/small-}")
+  for kind in $kinds_of_students; do
+    evaluated+=("${seeds_of_students[@]/#/$results_dir/evaluate/$kind-}")
+  done
   if at_stage 11 "score and report"; then
     asr-kd score-frames --recipe "$recipe" --title "$title" --baseline small --teacher big -- \
       "${evaluated[@]}" "$results_dir/score"

@@ -17,6 +17,10 @@ pipeline=recipes/mnist/pipeline.sh
 recipe_options=(member_seeds student_seeds protocol quick)
 
 use_protocol() {
+  if [[ -n ${experiment:-} && $experiment != ledger ]]; then
+    echo "error: mnist has --experiment ledger alone; its own stages vary temperatures and transfer sets" >&2
+    return 2
+  fi
   case $protocol in
     paper | dev) ;;
     *)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from asr_kd import __version__
 from asr_kd.cli import main as main_module
@@ -148,11 +149,23 @@ def test_a_missing_file_is_one_line_with_its_name(
     assert capsys.readouterr().err == "asr-kd try-it: no-such-file: No such file or directory\n"
 
 
+@pytest.mark.parametrize(
+    "full",
+    [
+        MemoryError("8 GiB asked for"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8 GiB.\nmore lines"),
+        lambda options: torch.empty(1 << 50) and None,
+    ],
+    ids=["python", "gpu", "torch"],
+)
 def test_too_little_memory_is_one_line_with_a_remedy(
-    command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    command: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    full: BaseException | Callable[[Options], None],
 ) -> None:
-    assert command(MemoryError("8 GiB asked for")) == 1
-    assert "try a smaller batch" in capsys.readouterr().err
+    assert command(full) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "try a smaller batch" in line
 
 
 def test_an_unknown_command_is_exit_2_with_the_nearest_known(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,10 @@
 """run.sh from nothing to its table and its bundle, on shrunk forms of the recipes."""
 
+import importlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from asr_kd.cli.main import main
+from asr_kd.options import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
@@ -137,16 +140,19 @@ def test_an_unknown_recipe_is_named_with_those_that_exist() -> None:
     assert "'digit'" in done.stderr and "digits" in done.stderr
 
 
-def calls_of_stages(tmp_path: Path, first: int, last: int, *words: str, body: str = "") -> list[str]:
-    """What some stages of librispeech ask of a program in asr-kd's place, which may run shell commands of its own."""
+def calls_of_stages(
+    tmp_path: Path, first: int, last: int, *words: str, recipe: str = "librispeech", body: str = ""
+) -> list[str]:
+    """What some stages of a recipe ask of a program in asr-kd's place, which may run shell commands of its own."""
     program = tmp_path / "bin/asr-kd"
     program.parent.mkdir()
-    program.write_text(f'#!/usr/bin/env bash\necho "$*" >>{tmp_path}/calls\n{body}')
+    record = f'words=$(printf \'%q \' "$@")\necho "${{words% }}" >>{tmp_path}/calls'
+    program.write_text(f"#!/usr/bin/env bash\n{record}\n{body}")
     program.chmod(0o755)
     path = f"{program.parent}:{sys.prefix}/bin:{os.environ['PATH']}"
     # An environment of another name than the project's own, which run.sh would put before the program above.
     environment = os.environ | {"VIRTUAL_ENV": str(tmp_path), "PATH": path}
-    command = [str(ROOT / "run.sh"), "--recipe", "librispeech", "--data-dir", "data", "--exp-dir", "exp"]
+    command = [str(ROOT / "run.sh"), "--recipe", recipe, "--data-dir", "data", "--exp-dir", "exp"]
     command += ["--stage", str(first), "--stop-stage", str(last), *words]
     subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True, timeout=60)
     return (tmp_path / "calls").read_text().splitlines()
@@ -180,3 +186,55 @@ def test_lists_are_made_of_the_systems_that_a_larger_model_reads(tmp_path: Path,
     assert listed == ({"ensemble", "distilled-11"} if units == "phones" else set())
     assert len(rescored) == len(listed)
     assert all(f"--old-lm {tmp_path}/exp/lm/lm.arpa.gz" in call for call in rescored)
+
+
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "local/experiments").glob("*.sh"))
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_asks_for_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, experiment: str) -> None:
+    """Commands and options of all that it calls are those that asr-kd has."""
+    body = """
+mkdir -p "${@: -1}"
+case $1 in
+  make-fbank) echo '  "num_frames": 100' >"${@: -1}/meta.json" ;;
+  cluster-states) echo '{"clusters": [[1], [2]]}' >"${@: -1}/clusters.json" ;;
+esac
+"""
+    calls = calls_of_stages(tmp_path, 0, 12, "--experiment", experiment, recipe="digits", body=body)
+    monkeypatch.chdir(ROOT)
+    for command, *words in map(shlex.split, calls):
+        module = importlib.import_module(f"asr_kd.cli.{command.replace('-', '_')}")
+        parse(module.Options, words, command=command, description="")
+    own = [call for call in calls if f"exp/{experiment}" in call]
+    assert own[-1].split()[0] == REPORT_OF.get(experiment, experiment)
+
+
+REPORT_OF = {
+    "ledger": "ensemble-report",
+    "regularizer": "regularizer-report",
+    "specialists": "specialist-report",
+    "transfer": "score-frames",
+}
+
+
+def test_an_experiment_is_not_begun_before_the_stages_it_stands_on(tmp_path: Path) -> None:
+    calls = calls_of_stages(tmp_path, 1, 1, "--experiment", "ledger", recipe="digits")
+    assert [call.split()[0] for call in calls] == ["make-lang"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "experiment", "message"),
+    [
+        ("librispeech", "specialists", "recipes/librispeech/conf/clusters.conf"),
+        ("mnist", "sweep", "mnist has --experiment ledger alone"),
+    ],
+)
+def test_an_experiment_that_a_recipe_has_no_settings_for_is_refused_at_once(
+    tmp_path: Path, recipe: str, experiment: str, message: str
+) -> None:
+    command = [str(ROOT / "run.sh"), "--recipe", recipe, "--exp-dir", str(tmp_path / "exp"), "--experiment", experiment]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "exp").exists()

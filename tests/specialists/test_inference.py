@@ -139,6 +139,12 @@ def test_a_state_the_generalist_gives_nothing_can_still_win() -> None:
     assert torch.allclose(found, torch.tensor([[0.55, 0.45, 0.0]]))
 
 
+def test_mass_for_states_that_have_none_goes_where_it_can() -> None:
+    generalist = torch.tensor([[1.0, 0.0, 0.0]])
+    found = fuse(generalist, [torch.tensor([[0.1, 0.9]])], [Subset((0,), 3)], num_best=1)
+    assert torch.allclose(found, generalist)
+
+
 def test_a_specialist_is_asked_where_its_states_meet_the_n_most_probable_ones() -> None:
     generalist = torch.tensor([[0.5, 0.3, 0.2, 0.0], [0.0, 0.1, 0.2, 0.7]])
     inside = torch.tensor([[True, False, False, False], [False, True, True, False], [False, False, False, True]])

@@ -92,6 +92,12 @@ def test_the_number_of_threads_does_not_change_a_byte(
     assert files[0] == files[1]
 
 
+def test_large_inventories_are_averaged_in_blocks(tmp_path: Path, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = written(tmp_path / "whole", made, dense=True)
+    monkeypatch.setattr(store_module, "BLOCK_LOGITS", 100)
+    torch.testing.assert_close(written(tmp_path / "blocks", made, dense=True).rows, whole.rows, rtol=2e-3, atol=1e-6)
+
+
 def test_the_seed_draws_another_tail(tmp_path: Path, made: Made) -> None:
     one = written(tmp_path / "1", made, top_k=3, tail_samples=4, seed=1)
     two = written(tmp_path / "2", made, top_k=3, tail_samples=4, seed=2)

@@ -1,14 +1,11 @@
 """The learning rate: half a cosine, or halved where the dev set no longer gains."""
 
-import itertools
 import math
 
 import pytest
 import torch
 
 from asr_kd.errors import UsageError
-from asr_kd.nets.dnn import DNN, NetOptions
-from asr_kd.nets.group import DNNGroup
 from asr_kd.train.schedule import NewBob, OptimizerOptions, cosine_factor, limit_norms, make_optimizers
 
 
@@ -55,51 +52,6 @@ def test_the_optimiser_is_the_one_asked_for(optimizer: str) -> None:
     # Adam's first step is the learning rate, that of SGD with Nesterov momentum (1 + momentum) times the gradient.
     expected = -0.1 if optimizer == "adam" else -0.1 * 2 * 1.9
     assert float(net.weight.detach() - before) == pytest.approx(expected, abs=1e-5)
-
-
-def test_muon_moves_hidden_matrices_in_all_directions_alike_and_the_rest_as_adam_does() -> None:
-    net = DNN(40, 7, NetOptions(num_layers=2, hidden_dim=24), seed=1)
-    before = {name: value.detach().clone() for name, value in net.named_parameters()}
-    generator = torch.Generator().manual_seed(1)
-    for parameter in net.parameters():
-        parameter.grad = torch.randn(parameter.shape, generator=generator)
-    for optimizer in make_optimizers(net, OptimizerOptions(optimizer="muon", learning_rate=0.01)):
-        optimizer.step()
-    for name, value in net.named_parameters():
-        step, gradient = before[name] - value.detach(), value.grad
-        assert gradient is not None
-        if value.ndim == 2 and value.shape != (7, 24):
-            # Newton and Schulz's iteration stops at singular values near 1, in Adam's usual length of 0.2 a weight.
-            lengths = torch.linalg.svdvals(step) / (0.01 * 0.2 * max(value.shape) ** 0.5)
-            assert float(lengths.min()) > 0.6
-            assert float(lengths.max()) < 1.3
-            assert float((step * gradient).sum()) > 0
-        else:
-            torch.testing.assert_close(step, 0.01 * gradient.sign(), rtol=1e-3, atol=1e-5)
-
-
-def test_muon_moves_each_network_of_a_group_as_if_it_were_alone() -> None:
-    options = OptimizerOptions(optimizer="muon", learning_rate=0.01)
-    nets = [DNN(6, 3, NetOptions(num_layers=2, hidden_dim=5), seed=seed) for seed in (1, 2)]
-    group = DNNGroup(nets)
-    of_group, of_nets = make_optimizers(group, options), [make_optimizers(net, options) for net in nets]
-    generator = torch.Generator().manual_seed(1)
-    for _ in range(3):
-        for parameter in group.parameters():
-            parameter.grad = torch.randn(parameter.shape, generator=generator)
-        for member, net in enumerate(nets):
-            linears = [layer for layer in net.layers if isinstance(layer, torch.nn.Linear)]
-            for linear, weight_MOI, bias_MO in zip(linears, group.weights_MOI, group.biases_MO, strict=True):
-                assert weight_MOI.grad is not None
-                assert bias_MO.grad is not None
-                linear.weight.grad, linear.bias.grad = weight_MOI.grad[member], bias_MO.grad[member]
-        for optimizer in [*of_group, *itertools.chain.from_iterable(of_nets)]:
-            optimizer.step()
-    found = DNN(6, 3, NetOptions(num_layers=2, hidden_dim=5), seed=3)
-    for member, net in enumerate(nets):
-        group.copy_to(found, member)
-        for name, value in net.state_dict().items():
-            torch.testing.assert_close(found.state_dict()[name], value, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("wrong", [{"learning_rate": 0.0}, {"learning_rate": -1.0}])

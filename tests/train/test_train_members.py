@@ -112,6 +112,15 @@ def cut_off(
         assert train(pipeline, command, out, *flags) == 130
 
 
+def test_what_is_left_of_other_options_does_not_decide_how_members_are_trained(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(pipeline, monkeypatch, "train-members", tmp_path, "--seeds", 1, 2)
+    assert train(pipeline, "train-members", tmp_path, "--seeds", 1, 2, "--early-stopping", 1) == 0
+    assert not (tmp_path / "1/group.json").exists()
+    assert (tmp_path / "2/model.safetensors").exists()
+
+
 def files(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()}
 

@@ -1,0 +1,91 @@
+"""Muon is torch's, in either precision, for one network and for several."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from asr_kd.nets.dnn import DNN, NetOptions
+from asr_kd.nets.group import DNNGroup
+from asr_kd.train.muon import Muon, orthogonalised
+from asr_kd.train.schedule import OptimizerOptions, make_optimizers
+
+SHAPES = ((40, 24), (24, 24), (24, 40))
+
+
+def weights_and_gradients(seed: int, *shape: int) -> tuple[Tensor, list[Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(shape, generator=generator)
+    return weight, [torch.randn(shape, generator=generator) for _ in range(4)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("half", "tolerance"), [(True, 1e-3), (False, 3e-3)])
+def test_it_is_torchs(shape: tuple[int, int], half: bool, tolerance: float) -> None:
+    """Torch's iteration is in bf16, of three digits; an update has a length of 0.002 a weight."""
+    start, gradients = weights_and_gradients(1, *shape)
+    own, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    optimizers = [
+        Muon([own], lr=0.01, weight_decay=0.1, half=half),
+        torch.optim.Muon([theirs], lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+    ]
+    for gradient in gradients:
+        own.grad, theirs.grad = gradient.clone(), gradient.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    moved = (start - theirs.detach()).norm()
+    assert float((own - theirs).norm() / moved) < 10 * tolerance
+    assert float(moved) > 0
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_matrices_of_several_networks_are_each_for_itself(shape: tuple[int, int]) -> None:
+    start, gradients = weights_and_gradients(2, 3, *shape)
+    together = torch.nn.Parameter(start.clone())
+    alone = [torch.nn.Parameter(one.clone()) for one in start]
+    optimizers = [Muon(weights, lr=0.01, weight_decay=0.0, half=False) for weights in ([together], alone)]
+    for gradient in gradients:
+        together.grad = gradient
+        for one, its in zip(alone, gradient, strict=True):
+            one.grad = its
+        for optimizer in optimizers:
+            optimizer.step()
+    torch.testing.assert_close(together.detach(), torch.stack([one.detach() for one in alone]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_all_directions_get_one_length_and_keep_their_signs(shape: tuple[int, int]) -> None:
+    matrix, _ = weights_and_gradients(3, *shape)
+    found = orthogonalised(matrix)
+    u, _, vh = torch.linalg.svd(matrix, full_matrices=False)
+    lengths = (u.T @ found @ vh.T).diagonal()
+    assert 0.6 < float(lengths.min()) <= float(lengths.max()) < 1.3
+    torch.testing.assert_close(u @ torch.diag(lengths) @ vh, found, rtol=1e-3, atol=1e-4)
+
+
+def test_of_a_group_all_but_the_outputs_are_moved_by_it() -> None:
+    nets = [DNN(6, 3, NetOptions(num_layers=2, hidden_dim=5), seed=seed) for seed in (1, 2)]
+    for net in (nets[0], DNNGroup(nets)):
+        adam, muon = make_optimizers(net, OptimizerOptions(optimizer="muon"))
+        assert [tuple(p.shape[-2:]) for p in muon.param_groups[0]["params"]] == [(5, 6), (5, 5)]
+        assert (3, 5) in {tuple(p.shape[-2:]) for p in adam.param_groups[0]["params"]}
+
+
+def test_muon_moves_hidden_matrices_in_all_directions_alike_and_the_rest_as_adam_does() -> None:
+    net = DNN(40, 7, NetOptions(num_layers=2, hidden_dim=24), seed=1)
+    before = {name: value.detach().clone() for name, value in net.named_parameters()}
+    generator = torch.Generator().manual_seed(1)
+    for parameter in net.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+    for optimizer in make_optimizers(net, OptimizerOptions(optimizer="muon", learning_rate=0.01)):
+        optimizer.step()
+    for name, value in net.named_parameters():
+        step, gradient = before[name] - value.detach(), value.grad
+        assert gradient is not None
+        if value.ndim == 2 and value.shape != (7, 24):
+            # Newton and Schulz's iteration stops at singular values near 1, in Adam's usual length of 0.2 a weight.
+            lengths = torch.linalg.svdvals(step) / (0.01 * 0.2 * max(value.shape) ** 0.5)
+            assert float(lengths.min()) > 0.6
+            assert float(lengths.max()) < 1.3
+            assert float((step * gradient).sum()) > 0
+        else:
+            torch.testing.assert_close(step, 0.01 * gradient.sign(), rtol=1e-3, atol=1e-5)
