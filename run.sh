@@ -58,6 +58,7 @@ extend_lexicon=true  # where the recipe has extend_lexicon.conf: add the words o
 lm_text=""         # text for n-gram models
 arpa=""            # n-gram models instead of those that conf/lm.conf and conf/lm_large.conf ask for
 arpa_large=""
+# shellcheck disable=SC2034  # read by the experiment
 train_fractions="0.03"  # of --experiment regularizer: parts of the data to train on
 rescored=""        # systems that are scored rescored with the larger model, too: baseline, ensemble, distilled; all if empty
 # shellcheck source=recipes/digits/recipe.sh
@@ -97,7 +98,8 @@ use_protocol
 
 conf=$conf_dir
 if [[ -n $experiment ]]; then
-  for name in $(grep -o '\$conf/[a-z_]*\.conf' "local/experiments/$experiment.sh" | sort -u); do
+  mapfile -t needed_confs < <(grep -o '[$]conf/[a-z_]*[.]conf' "local/experiments/$experiment.sh" | sort -u)
+  for name in "${needed_confs[@]}"; do
     if [[ ! -f $conf/${name#*/} ]]; then
       echo "error: --experiment $experiment needs $conf/${name#*/}; digits and fsdd have one to begin with" >&2
       exit 2
