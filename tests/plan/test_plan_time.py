@@ -155,7 +155,7 @@ def test_disk_holds_features_of_both_kinds_labels_of_one() -> None:
 def test_the_papers_network_on_an_h200_is_as_fast_as_was_worked_out_by_hand(batch_size: int, share: float) -> None:
     card = CARDS["H200"]
     products = card.bf16_tflops * 1e12 * PRODUCTS_OF_SHEET
-    found = batch_size * PAPER.training_flops / products / card.step_seconds(PAPER, batch_size)
+    found = batch_size * PAPER.training_flops / products / card.step_seconds(PAPER, batch_size, "adam")
     assert found == pytest.approx(share, abs=0.07)
 
 
@@ -163,7 +163,7 @@ def test_the_papers_network_on_an_h200_is_as_fast_as_was_worked_out_by_hand(batc
 def test_a_card_never_exceeds_its_data_sheet_and_larger_batches_use_it_better(name: str) -> None:
     card = CARDS[name]
     for shape in (PAPER, NetShape(input_dim=1040, num_layers=4, hidden_dim=512, num_pdfs=500)):
-        rates = [size / card.step_seconds(shape, size) for size in (64, 256, 1024, 4096, 16_384)]
+        rates = [size / card.step_seconds(shape, size, "adam") for size in (64, 256, 1024, 4096, 16_384)]
         assert rates == sorted(rates)
         assert rates[-1] * shape.training_flops < card.bf16_tflops * 1e12
         assert card.forward_seconds(shape) * card.bf16_tflops * 1e12 > shape.forward_flops
@@ -173,4 +173,4 @@ def test_a_prediction_names_every_kind_of_network() -> None:
     asked = work()
     found = predicted(CARDS["L4"], asked.trainings)
     assert set(found) == {"members", "student"}
-    assert found["members"].step_seconds == CARDS["L4"].step_seconds(asked.members.shape, 1000)
+    assert found["members"].step_seconds == CARDS["L4"].step_seconds(asked.members.shape, 1000, "adam")

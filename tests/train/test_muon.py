@@ -54,9 +54,8 @@ def test_matrices_of_several_networks_are_each_for_itself(shape: tuple[int, int]
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_all_directions_get_one_length_and_keep_their_signs(shape: tuple[int, int]) -> None:
-    matrix, _ = weights_and_gradients(3, *shape)
-    found = orthogonalised(matrix)
-    u, _, vh = torch.linalg.svd(matrix, full_matrices=False)
+    u, _, vh = torch.linalg.svd(weights_and_gradients(3, *shape)[0], full_matrices=False)
+    found = orthogonalised(u @ torch.diag(torch.linspace(0.1, 2.0, 24)) @ vh)
     lengths = (u.T @ found @ vh.T).diagonal()
     assert 0.6 < float(lengths.min()) <= float(lengths.max()) < 1.3
     torch.testing.assert_close(u @ torch.diag(lengths) @ vh, found, rtol=1e-3, atol=1e-4)
