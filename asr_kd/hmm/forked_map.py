@@ -16,6 +16,8 @@ from asr_kd.errors import AsrKdError, DecodeError
 T = TypeVar("T")
 R = TypeVar("R")
 
+_AHEAD = 4  # results of a worker that may wait for an earlier one's
+
 
 def forked_map(
     function: Callable[[T], R],
@@ -26,7 +28,7 @@ def forked_map(
 ) -> Iterator[tuple[str, R]]:
     """Apply a function to named values in worker processes; results come in the order of the values.
 
-    At most ``nj`` values are taken ahead of the results that are ready, so a long stream is never held.
+    A few values for each worker are taken ahead of the results that are given, so a long stream is never held.
 
     Args:
         function: called in a forked process.
@@ -49,12 +51,12 @@ def forked_map(
             if idle is None and len(workers) < nj:
                 idle = _Worker(context, function, timeout_s, workers)
                 workers.append(idle)
-            if idle is None:
+            while idle is None or len(done) >= _AHEAD * nj:
                 idle = _collect(workers, done)
+                while following in done:
+                    yield done.pop(following)
+                    following += 1
             idle.send(number, name, value)
-            while following in done:
-                yield done.pop(following)
-                following += 1
         while any(worker.number is not None for worker in workers):
             _collect(workers, done)
             while following in done:
