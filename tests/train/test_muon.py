@@ -19,9 +19,9 @@ def weights_and_gradients(seed: int, *shape: int) -> tuple[Tensor, list[Tensor]]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("half", "tolerance"), [(True, 1e-3), (False, 3e-3)])
+@pytest.mark.parametrize(("half", "tolerance"), [(True, 1e-2), (False, 3e-2)])
 def test_it_is_torchs(shape: tuple[int, int], half: bool, tolerance: float) -> None:
-    """Torch's iteration is in bf16, of three digits; an update has a length of 0.002 a weight."""
+    """Torch's iteration is in bf16, which has two to three digits."""
     start, gradients = weights_and_gradients(1, *shape)
     own, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
     optimizers = [
@@ -33,7 +33,7 @@ def test_it_is_torchs(shape: tuple[int, int], half: bool, tolerance: float) -> N
         for optimizer in optimizers:
             optimizer.step()
     moved = (start - theirs.detach()).norm()
-    assert float((own - theirs).norm() / moved) < 10 * tolerance
+    assert float((own - theirs).norm() / moved) < tolerance
     assert float(moved) > 0
 
 
