@@ -7,6 +7,7 @@ import torch
 
 from asr_kd.cli.train import training_inputs
 from asr_kd.distill.hinton import DistillObjective, DistillWeights, LiveTeacher, StoredLogits, StoredTeacher
+from asr_kd.distill.mixing import mix
 from asr_kd.distill.transfer import WeightedStores
 from asr_kd.errors import UsageError
 from asr_kd.hmm.posteriors import load_models
@@ -43,6 +44,7 @@ class Options:
         "T, with live teachers or stored logits; other stored targets carry their own", default=None
     )
     match_logits: bool = option("stored logits: match them, the limit of high temperatures", default=False)
+    mix: bool = option("live teachers: they and the student hear mixtures of two frames each", default=False)
     mean: str = option("live teachers: how their distributions are averaged", default="arithmetic", choices=MEANS)
     weights: DistillWeights = group(DistillWeights)
     transfer_weights: tuple[float, ...] = option(
@@ -92,6 +94,7 @@ def run(options: Options) -> None:
             use_unlabelled=True,
             select=options.select,
             watch=options.watch,
+            transforms=[mix] if options.mix else [],
         )
 
 
@@ -102,6 +105,10 @@ def _check(options: Options) -> None:
         raise UsageError("asr-kd distill: --hard-weight above 0 needs --labels; without transcripts give 0")
     if options.match_logits and (options.temperature is not None or not options.soft_targets):
         raise UsageError("asr-kd distill: --match-logits needs --soft-targets that hold logits, and no --temperature")
+    if options.mix and options.soft_targets:
+        raise UsageError("asr-kd distill: --mix asks the teachers for each mixture; leave --soft-targets out")
+    if options.mix and options.weights.hard_weight > 0:
+        raise UsageError("asr-kd distill: --mix has no labels, for a mixture is of two frames; give --hard-weight 0")
     if not options.soft_targets and options.temperature is None:
         raise UsageError("asr-kd distill: live teachers need --temperature")
     if options.temperature is not None and not options.temperature > 0:

@@ -26,9 +26,11 @@ class Jitter:
         self._places_SD = starts_S[:, None] + places_D[None, :]
 
     def __call__(self, inputs_BD: Tensor, *, seed: int) -> Tensor:
-        """The images ``[B, D]`` shifted; the shifts depend on ``seed`` alone."""
-        generator = torch.Generator().manual_seed(seed)
-        shifts_B = torch.randint(len(self._places_SD), (len(inputs_BD),), generator=generator)
+        """The images ``[B, D]`` shifted; the shifts depend on ``seed`` alone, and on the kind of device."""
+        device = inputs_BD.device
+        generator = torch.Generator(device).manual_seed(seed)
+        shifts_B = torch.randint(len(self._places_SD), (len(inputs_BD),), generator=generator, device=device)
         images = inputs_BD.view(-1, *self._image)
         padded_BD = functional.pad(images, (self._pad, self._pad, self._pad, self._pad)).flatten(1)
-        return padded_BD.gather(1, self._places_SD[shifts_B].to(inputs_BD.device))
+        self._places_SD = self._places_SD.to(device)
+        return padded_BD.gather(1, self._places_SD[shifts_B])

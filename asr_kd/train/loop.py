@@ -9,8 +9,8 @@ Legend: B frames of a batch, P pdfs.
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -35,7 +35,7 @@ from asr_kd.train.shuffle import ShuffleOptions
 log = logging.getLogger(__name__)
 
 SMALL_SHARE = 0.01
-SEEDS_OF_STEP = 64  # one for each layer's dropout, the last for jitter
+SEEDS_OF_STEP = 64  # one for each layer's dropout, the last ones for what is done to its inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +68,14 @@ class TrainOptions:
             raise UsageError(f"--jitter must not be negative, got {self.jitter}")
 
 
+class Transform(Protocol):
+    """What is done to a step's inputs before network and objective see them."""
+
+    def __call__(self, inputs_BW: Tensor, *, seed: int) -> Tensor:
+        """The inputs ``[B, W]`` changed at random, as ``seed`` says."""
+        ...
+
+
 class Watched(Protocol):
     """What training is watched on."""
 
@@ -86,6 +94,7 @@ class Trainer:
             is carried on from.
         image: rows and columns, where the frames are images.
         watched: further sets to report on with the dev set, by name; they decide nothing.
+        transforms: done to each step's inputs, in this order, after the jitter of the options.
     """
 
     def __init__(
@@ -100,6 +109,7 @@ class Trainer:
         title: str = "",
         image: tuple[int, int] | None = None,
         watched: Mapping[str, Watched] | None = None,
+        transforms: Sequence[Transform] = (),
     ) -> None:
         self._net, self._frames, self._objective = net, frames, objective
         self._watched: dict[str, Watched] = {"dev": dev} | dict(watched or {})
@@ -113,7 +123,8 @@ class Trainer:
         self._updating = False
         if options.jitter and image is None:
             raise UsageError("--jitter shifts images; these frames are none")
-        self._jitter = Jitter(image, options.jitter) if options.jitter and image else None
+        jitter = [Jitter(image, options.jitter)] if options.jitter and image else []
+        self._transforms: list[Transform] = [*jitter, *transforms]
 
     def run(self) -> dict[str, float]:
         """Train to the end; returns the last epoch's metrics. The last checkpoint stays, until the model is saved.
@@ -195,11 +206,10 @@ class Trainer:
         self._set_learning_rate(step)
         step_seed = o.seed * 1_000_003 + step * SEEDS_OF_STEP
         self._net.seed_dropout(step_seed, self._frames.device)
-        inputs_BW = batch.inputs_BW
-        if self._jitter is not None:
-            inputs_BW = self._jitter(inputs_BW, seed=step_seed + SEEDS_OF_STEP - 1)
+        for number, transform in enumerate(self._transforms, start=1):
+            batch = replace(batch, inputs_BW=transform(batch.inputs_BW, seed=step_seed + SEEDS_OF_STEP - number))
         with autocast(self._frames.device, o.device.dtype):
-            logits_BP = self._net(inputs_BW)
+            logits_BP = self._net(batch.inputs_BW)
         logits_BP = logits_BP.float()
         losses = self._objective.losses(logits_BP, batch)
         if self._progress.batch == 0:

@@ -23,7 +23,7 @@ from asr_kd.nets.dnn import DNN, NetOptions, num_parameters
 from asr_kd.train.checkpoint import CHECKPOINT_FILE, GROUP_FOLDER
 from asr_kd.train.dev_set import EVAL_FRAMES, DevSet
 from asr_kd.train.frame_set import FrameSet, check_same_features, store_names
-from asr_kd.train.loop import Trainer, TrainOptions, log
+from asr_kd.train.loop import Trainer, TrainOptions, Transform, log
 from asr_kd.train.objective import Objective
 from asr_kd.train.selection import SelectOptions, report_selection, select_frames
 from asr_kd.train.shuffle import decided_shuffle
@@ -150,6 +150,7 @@ def train_model(
     watch: WatchOptions | None = None,
     start: AcousticModel | None = None,
     title: str = "",
+    transforms: Sequence[Transform] = (),
 ) -> AcousticModel:
     """Train a network and save it in ``directory``; carries on from a checkpoint, or a whole model, found there.
 
@@ -160,6 +161,7 @@ def train_model(
         watch: what to report on beside the dev set.
         start: a model of the same shape to start from, instead of random weights.
         title: stands before the epoch in the progress bar.
+        transforms: done to each step's inputs before network and criterion see them.
 
     Raises:
         MismatchError: a store without labels, where frames without a label are not trained on.
@@ -198,7 +200,18 @@ def train_model(
         dtype=options.device.dtype,
     )
     objective = make_objective(frames, device)
-    Trainer(net, frames, objective, dev, options, directory, title=title, image=card.image, watched=watched).run()
+    Trainer(
+        net,
+        frames,
+        objective,
+        dev,
+        options,
+        directory,
+        title=title,
+        image=card.image,
+        watched=watched,
+        transforms=transforms,
+    ).run()
     prior_P = data.log_prior(selected)
     if prior_P is None:
         prior_P = learnt_log_prior(net, frames, dtype=options.device.dtype)

@@ -1,7 +1,7 @@
 # The stages of the MNIST recipe, in place of those of speech; sourced by run.sh.
 # shellcheck shell=bash disable=SC2154  # variables are set by run.sh
 
-kinds_of_students="distilled distilled_T4 no_3s no_3s_corrected only_7s_8s only_7s_8s_corrected T1 T20 T1000 matched_logits"
+kinds_of_students="distilled distilled_mixed distilled_T4 no_3s no_3s_corrected only_7s_8s only_7s_8s_corrected T1 T20 T1000 matched_logits"
 
 run_fold() {
   local exp=$2 labels dev members=() i seed student kind
@@ -39,9 +39,10 @@ run_fold() {
     done
     finish_jobs
   fi
-  if at_stage 8 "students: all digits, without 3s, 7s and 8s alone, matching logits"; then
+  if at_stage 8 "students: all digits, mixtures of them, without 3s, 7s and 8s alone, matching logits"; then
     for i in "${!seeds_of_students[@]}"; do
       teach distilled distilled "${hurry[@]}"
+      teach distilled_mixed distilled_mixed "${hurry[@]}"
       teach distilled distilled_T4 "${hurry[@]}" --temperature 4
       teach distilled no_3s "${hurry[@]}" --leave-out-pdfs 3
       teach only_7s_8s only_7s_8s "${hurry_two[@]}"
@@ -95,9 +96,12 @@ train_net() {
 # teach CONF KIND [OPTION ...]: the $i-th student of a kind, from the $i-th big net
 teach() {
   local name=$1 kind=$2 teacher=${seeds_of_members[i]} student=${seeds_of_students[i]}
+  local stored=(--soft-targets "$exp/soft/$teacher")
   shift 2
+  # Of a mixture the teacher must be asked.
+  [[ $name != distilled_mixed ]] || stored=()
   job "$exp/log/$kind-$student.log" asr-kd distill --config "$conf/$name.conf" "$@" --device "$device" \
-    --seed "$student" --soft-targets "$exp/soft/$teacher" --teachers "$exp/members/$teacher" \
+    --seed "$student" "${stored[@]}" --teachers "$exp/members/$teacher" \
     --labels "$labels" "${dev[@]}" -- "$exp/frames/train" "$exp/students/$kind-$student"
 }
 

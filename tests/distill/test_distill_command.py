@@ -39,6 +39,16 @@ def test_live_teachers_train_the_same_student_as_their_stored_dense_targets(pipe
         assert stored_row[name] == pytest.approx(live_row[name], rel=5e-3)
 
 
+def test_mixtures_are_put_to_student_and_teachers_alike(pipeline: Pipeline, tmp_path: Path) -> None:
+    live = ("--teachers", *pipeline.members, "--temperature", 2, "--hard-weight", 0, "--num-epochs", 3)
+    for name, flags in (("plain", ()), ("mixed", ("--mix",))):
+        assert distill(pipeline, tmp_path / name, *live, *flags) == 0
+    plain, mixed = (metrics(tmp_path / name)[-1] for name in ("plain", "mixed"))
+    # A teacher that answered for the frames themselves would leave the student far from these answers.
+    assert mixed["train_loss"] != plain["train_loss"]
+    assert mixed["dev_cross_entropy"] == pytest.approx(plain["dev_cross_entropy"], abs=0.2)
+
+
 def test_a_sparse_store_trains_nearly_the_same_student(pipeline: Pipeline, tmp_path: Path) -> None:
     exp = pipeline.exp
     sparse = ("--top-k", 8, "--tail-samples", 8)
@@ -153,6 +163,8 @@ def test_the_order_in_which_members_are_named_does_not_matter(pipeline: Pipeline
         (("--soft-targets", "a", "--temperature", 2, "--match-logits"), "and no --temperature"),
         (("--soft-targets", "a", "b"), "1 frame stores but 2 --soft-targets"),
         (("--soft-targets", "a", "--soft-weight", 0, "--hard-weight", 0), "nor both 0"),
+        (("--soft-targets", "a", "--hard-weight", 0, "--mix"), "leave --soft-targets out"),
+        (("--teachers", "a", "--temperature", 2, "--mix"), "give --hard-weight 0"),
     ],
 )
 def test_wrong_usage_is_one_line(

@@ -15,6 +15,7 @@ from asr_kd.errors import AsrKdError, UsageError
 from asr_kd.train.frame_set import Batch
 from asr_kd.train.loop import TrainOptions
 from asr_kd.train.metrics import METRICS_FILE
+from asr_kd.train.objective import HardTargets
 
 
 def metrics(directory: Path) -> list[dict[str, float]]:
@@ -38,6 +39,35 @@ def test_each_epoch_has_a_line_of_metrics(problem: Problem, tmp_path: Path, opti
     assert all(row["frames"] == 150 for row in rows)
     wanted = {"train_loss", "train_loss_hard", "train_frame_accuracy", "dev_frame_accuracy", "dev_cross_entropy"}
     assert all(wanted | {"learning_rate", "seconds"} <= row.keys() for row in rows)
+
+
+def test_network_and_objective_see_the_same_changed_inputs(problem: Problem, tmp_path: Path) -> None:
+    seeds: list[int] = []
+    seen: list[torch.Tensor] = []
+
+    def negative(inputs_BW: torch.Tensor, *, seed: int) -> torch.Tensor:
+        seeds.append(seed)
+        return -inputs_BW
+
+    def doubled(inputs_BW: torch.Tensor, *, seed: int) -> torch.Tensor:
+        seeds.append(seed)
+        return 2 * inputs_BW
+
+    class Recording:
+        def losses(self, logits_BP: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+            seen.append(batch.inputs_BW)
+            return HardTargets(problem.frames.labels_N).losses(logits_BP, batch)
+
+    still = replace(problem, options=replace(problem.options, num_epochs=1)).with_options(learning_rate=1e-12)
+    net = still.run(tmp_path, Recording(), transforms=[negative, doubled])
+    batches = list(problem.frames.epoch(seed=still.options.seed, epoch=0, batch_size=still.options.batch_size))
+    assert all(torch.equal(found, -2 * batch.inputs_BW) for found, batch in zip(seen, batches, strict=True))
+    assert len(set(seeds)) == 2 * len(batches)
+    with torch.no_grad():
+        logits = net(torch.cat(seen))
+    labels = problem.frames.labels_N[torch.cat([batch.frames_B for batch in batches])].long()
+    (row,) = metrics(tmp_path)
+    assert row["train_loss"] == pytest.approx(float(functional.cross_entropy(logits, labels)), rel=1e-5)
 
 
 def test_dev_metrics_are_those_of_the_weights(problem: Problem, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """A small training problem: frames whose label is a function of the frame."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from asr_kd.frames.store import FrameStore
 from asr_kd.nets.dnn import DNN, NetOptions
 from asr_kd.train.dev_set import DevSet
 from asr_kd.train.frame_set import Batch, FrameSet
-from asr_kd.train.loop import Trainer, TrainOptions
+from asr_kd.train.loop import Trainer, TrainOptions, Transform
 from asr_kd.train.objective import HardTargets, Objective
 
 CPU = torch.device("cpu")
@@ -50,13 +50,26 @@ class Problem:
         return replace(self, options=asked)
 
     def run(
-        self, directory: Path, objective: Objective | None = None, watched: Mapping[str, DevSet] | None = None
+        self,
+        directory: Path,
+        objective: Objective | None = None,
+        watched: Mapping[str, DevSet] | None = None,
+        transforms: Sequence[Transform] = (),
     ) -> DNN:
         """Train, or carry on, in a directory."""
         directory.mkdir(exist_ok=True)
         net = self.new_net()
         hard = HardTargets(self.frames.labels_N)
-        Trainer(net, self.frames, objective or hard, self.dev, self.options, directory, watched=watched).run()
+        Trainer(
+            net,
+            self.frames,
+            objective or hard,
+            self.dev,
+            self.options,
+            directory,
+            watched=watched,
+            transforms=transforms,
+        ).run()
         return net
 
 

@@ -22,6 +22,7 @@ _SPOKEN = {
     "big": "big net on jittered images, wrong",
     "small": "small net on labels alone, wrong",
     "distilled": "small net distilled at T = 20, wrong",
+    "distilled_mixed": "the same on mixtures of two images, wrong",
     "distilled_T4": "small net distilled at T = 4, wrong",
     "no_3s": "no 3s in the transfer set, wrong",
     "no_3s_corrected": "the same, bias of 3 corrected, wrong",
