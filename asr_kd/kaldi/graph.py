@@ -10,6 +10,7 @@ import numpy as np
 
 from asr_kd.errors import DecodeError, LexiconError, MismatchError
 from asr_kd.hmm.fst_arrays import FstArrays, read_arrays, to_arrays
+from asr_kd.kaldi.text_graph import read_text_fst
 from asr_kd.lang.symbols import SymbolTable
 
 SILENCE_PHONES = "phones/silence.csl"
@@ -20,20 +21,22 @@ _READERS = {"vector": kaldifst.StdVectorFst.read, "const": kaldifst.StdConstFst.
 
 
 def read_fst(path: Path) -> FstArrays:
-    """Read an OpenFst file of the types "vector" or "const" over the tropical semiring.
+    """Read an OpenFst file of the types "vector" or "const" over the tropical semiring, or the text of one.
 
     Raises:
-        DecodeError: another type, or a file that OpenFst cannot read.
+        DecodeError: another type, or a file that OpenFst cannot read; with file and line: text of something else.
     """
     if not path.is_file():
         raise DecodeError(f"{path}: no such file")
     with path.open("rb") as file:
         is_fst = file.read(4) == _MAGIC
         kind, arcs = (_string(file), _string(file)) if is_fst else ("", "")
+    if not is_fst:
+        return read_text_fst(path)
     if kind not in _READERS or arcs != "standard":
-        found = f"an OpenFst file of type '{kind}' with arcs '{arcs}'" if is_fst else "not an OpenFst file"
-        mend = "convert it with fstconvert --fst_type=const" if is_fst else "make one of its text with fstcompile"
-        raise DecodeError(f"{path}: {found}; {mend}")
+        raise DecodeError(
+            f"{path}: an OpenFst file of type '{kind}' with arcs '{arcs}'; convert it with fstconvert --fst_type=const"
+        )
     if kind == "const":
         # As mkgraph.sh leaves it; by way of OpenFst it takes ten times as long, but reads padding and symbols.
         with suppress(DecodeError):

@@ -1,0 +1,70 @@
+"""OpenFst's text form of a transducer, as fstprint and Kaldi's text archives write it.
+
+Legend: S states, A arcs.
+"""
+
+import math
+from array import array
+from pathlib import Path
+
+import numpy as np
+
+from asr_kd.errors import DecodeError
+from asr_kd.hmm.fst_arrays import ARC, FstArrays, build_arrays
+
+_EXPECTED = "expected 'FROM TO INPUT OUTPUT [COST]' or 'STATE [COST]', all but the costs numbers from 0 on"
+_LARGEST = 2**31
+
+
+def read_text_fst(path: Path) -> FstArrays:
+    """Read lines of arcs, ``FROM TO INPUT OUTPUT [COST]``, and of final states, ``STATE [COST]``.
+
+    The first line's state is the start; a cost that is missing is 0. States keep their order, numbers that none of them
+    has are closed up. Empty lines, which Kaldi writes before and after, say nothing.
+
+    Raises:
+        DecodeError: with file and line: it is neither; with the file: no text, or no line.
+    """
+    integers, costs = array("i"), array("f")
+    final: dict[int, float] = {}
+    start = None
+    try:
+        with path.open(encoding="ascii") as file:
+            for number, line in enumerate(file, 1):
+                fields = line.split()
+                if not fields:
+                    continue
+                try:
+                    arc = len(fields) > 2
+                    numbers = [_number(field) for field in fields[: 4 if arc else 1]]
+                    *_, cost = map(float, fields[len(numbers) :] or [0.0])
+                    if math.isnan(cost) or len(fields) not in (1, 2, 4, 5):
+                        raise ValueError
+                except ValueError:
+                    raise DecodeError(f"{path}:{number}: {_EXPECTED}, found '{line.strip()[:80]}'") from None
+                start = numbers[0] if start is None else start
+                if arc:
+                    integers.extend(numbers)
+                    costs.append(cost)
+                else:
+                    final[numbers[0]] = cost
+    except UnicodeDecodeError:
+        raise DecodeError(f"{path}: not an OpenFst file, nor the text of one") from None
+    if start is None:
+        raise DecodeError(f"{path}: no state; copy it anew")
+    arcs_A4 = np.frombuffer(integers, np.int32).reshape(-1, 4)
+    ends = np.fromiter(final, np.int32, len(final))
+    used_S, places = np.unique(np.concatenate([[start], arcs_A4[:, 0], arcs_A4[:, 1], ends]), return_inverse=True)
+    sources_A, targets_A, final_places = np.split(places[1:], [len(costs), 2 * len(costs)])
+    ends_S = np.full(len(used_S), np.inf, np.float32)
+    ends_S[final_places] = list(final.values())
+    arcs_A = np.empty(len(costs), ARC)
+    arcs_A["input"], arcs_A["output"] = arcs_A4[:, 2:].T
+    arcs_A["target"], arcs_A["cost"] = targets_A, np.frombuffer(costs, np.float32)
+    return build_arrays(int(places[0]), ends_S, sources_A, arcs_A)
+
+
+def _number(field: str) -> int:
+    if not field.isdecimal() or int(field) >= _LARGEST:
+        raise ValueError
+    return int(field)
