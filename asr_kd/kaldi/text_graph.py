@@ -37,7 +37,7 @@ def read_text_fst(path: Path) -> FstArrays:
                 try:
                     arc = len(fields) > 2
                     numbers = [_number(field) for field in fields[: 4 if arc else 1]]
-                    *_, cost = map(float, fields[len(numbers) :] or [0.0])
+                    cost = float(fields[-1]) if len(fields) > len(numbers) else 0.0
                     if math.isnan(cost) or len(fields) not in (1, 2, 4, 5):
                         raise ValueError
                 except ValueError:

@@ -71,7 +71,7 @@ class TrainOptions:
 class Transform(Protocol):
     """What is done to a step's inputs before network and objective see them."""
 
-    def __call__(self, inputs_BW: Tensor, *, seed: int) -> Tensor:
+    def __call__(self, inputs_BW: Tensor, /, *, seed: int) -> Tensor:
         """The inputs ``[B, W]`` changed at random, as ``seed`` says."""
         ...
 
@@ -123,8 +123,9 @@ class Trainer:
         self._updating = False
         if options.jitter and image is None:
             raise UsageError("--jitter shifts images; these frames are none")
-        jitter = [Jitter(image, options.jitter)] if options.jitter and image else []
-        self._transforms: list[Transform] = [*jitter, *transforms]
+        self._transforms = list(transforms)
+        if options.jitter and image:
+            self._transforms.insert(0, Jitter(image, options.jitter))
 
     def run(self) -> dict[str, float]:
         """Train to the end; returns the last epoch's metrics. The last checkpoint stays, until the model is saved.
