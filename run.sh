@@ -60,6 +60,8 @@ arpa=""            # n-gram models instead of those that conf/lm.conf and conf/l
 arpa_large=""
 # shellcheck disable=SC2034  # read by the experiment
 train_fractions="0.03"  # of --experiment regularizer: parts of the data to train on
+# shellcheck disable=SC2034  # read by the experiment
+specialists_student=distilled  # of --experiment specialists: which conf its students have
 rescored=""        # systems that are scored rescored with the larger model, too: baseline, ensemble, distilled; all if empty
 # shellcheck source=recipes/digits/recipe.sh
 source "recipes/$recipe/recipe.sh"

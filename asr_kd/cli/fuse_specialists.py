@@ -22,7 +22,9 @@ class Options:
     generalist: tuple[Path, ...] = option(
         "the generalist: a model, or several of which the mean counts", affects_result=False
     )
-    specialists: tuple[Path, ...] = option("its specialists", affects_result=False)
+    specialists: tuple[Path, ...] = option(
+        "its specialists; without any the soft targets are the generalist's alone", default=(), affects_result=False
+    )
     temperature: float = option("T: temperature of the softmax, that of the student's training", default=2.0)
     fusion: FusionOptions = group(FusionOptions)
     device: DeviceOptions = group(DeviceOptions)

@@ -70,9 +70,11 @@ class SpecialistEnsemble:
     def fused(self, x_BW: Tensor, *, num_best: int) -> Tensor:
         """The posteriors ``[B, P]`` of all together, as `asr_kd.specialists.inference` says.
 
-        A specialist runs on those windows alone where it is active.
+        A specialist runs on those windows alone where it is active. Without any the generalist's stand.
         """
         generalist_BP = self.posteriors(x_BW)
+        if not self.specialists:
+            return generalist_BP
         subsets = [specialist.subset for specialist in self.specialists]
         active_BM = active_specialists(generalist_BP, inside_of(subsets).to(x_BW.device), num_best)
         special = []

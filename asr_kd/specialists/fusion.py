@@ -59,7 +59,7 @@ def write_fused_targets(
         "models_fingerprint": ensemble.fingerprint,
         "num_pdfs": ensemble.num_pdfs,
         "temperature": temperature,
-        "mean": f"specialists, n = {num_best}",
+        "mean": f"specialists, n = {num_best}" if ensemble.specialists else "generalist",
         "dense": True,
         "top_k": ensemble.num_pdfs,
         "tail_samples": 0,

@@ -30,8 +30,8 @@ run_experiment() {
     plain+=("$to/soft/plain/$set")
     asr-kd fuse-specialists --config "$conf/fused.conf" --device "$device" --nj "$nj" \
       --generalist "$generalist" --specialists "${regularized[@]}" -- "$exp/frames/$set" "$to/soft/fused/$set"
-    asr-kd make-soft-targets --config "$conf/soft_targets.conf" --device "$device" --nj "$nj" \
-      "$exp/frames/$set" "$generalist" "$to/soft/plain/$set"
+    asr-kd fuse-specialists --config "$conf/fused.conf" --device "$device" --nj "$nj" \
+      --generalist "$generalist" -- "$exp/frames/$set" "$to/soft/plain/$set"
   done
   for seed in "${seeds_of_students[@]}"; do
     student_of "student of generalist" plain "$seed" "${plain[@]}"
@@ -49,7 +49,7 @@ run_experiment() {
 student_of() {
   local name=$1 dir=$to/students/$2-$3 seed=$3
   others+=("$name=$dir")
-  job "$log/student-$2-$3.log" asr-kd distill --config "$conf/distilled.conf" --device "$device" --seed "$seed" \
+  job "$log/student-$2-$3.log" asr-kd distill --config "$conf/$specialists_student.conf" --device "$device" --seed "$seed" \
     --soft-targets "${@:4}" --labels "${labels[@]}" "${dev[@]}" -- "${frames[@]}" "$dir"
 }
 

@@ -7,6 +7,7 @@ run_fold() {
   local exp=$2 labels dev members=() i seed student kind
   labels=$exp/ali/train
   dev=(--dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev")
+  local frames=("$exp/frames/train")  # for experiments
   local images=() hurry_big=() hurry_small=() hurry=() hurry_two=() grid=()
   if [[ $quick == true ]]; then
     images=(--train-images 10000)

@@ -14,13 +14,17 @@ protocol=paper
 folds=""
 quick=false
 pipeline=recipes/mnist/pipeline.sh
+specialists_student=fused_student
 recipe_options=(member_seeds student_seeds protocol quick)
 
 use_protocol() {
-  if [[ -n ${experiment:-} && $experiment != ledger ]]; then
-    echo "error: mnist has --experiment ledger alone; its own stages vary temperatures and transfer sets" >&2
-    return 2
-  fi
+  case ${experiment:-} in
+    "" | ledger | specialists) ;;
+    *)
+      echo "error: mnist has --experiment ledger and specialists; its own stages vary temperatures and transfer sets" >&2
+      return 2
+      ;;
+  esac
   case $protocol in
     paper | dev) ;;
     *)

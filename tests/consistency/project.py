@@ -56,11 +56,17 @@ def confs_called_for(recipe: Path) -> dict[str, str]:
     shell = stages + (recipe / "local/prepare_data.sh").read_text() + experiments + (recipe / "recipe.sh").read_text()
     kinds = re.search(r'^students="(.*?)"', (recipe / "recipe.sh").read_text(), re.MULTILINE)
     assert kinds, f"{recipe}/recipe.sh names no students"
+    of_specialists = re.findall(r"^specialists_student=(\w+)", (ROOT / "run.sh").read_text() + shell, re.MULTILINE)
     called: dict[str, str] = {}
     for command, name in re.findall(
         r'asr-kd ([a-z-]+)[^\n]*?--config "\$(?:conf|recipe/conf)/([^"]+)\.conf"', shell.replace("\\\n", " ")
     ):
-        names = {"$kind": kinds[1].split(), "$name": names_given_to(command, stages)}.get(name, [name])
+        meant = {
+            "$kind": kinds[1].split(),
+            "$name": names_given_to(command, stages),
+            "$specialists_student": of_specialists[-1:],
+        }
+        names = meant.get(name, [name])
         called |= dict.fromkeys(names, command)
     of_experiments = set(re.findall(r'--config "\$conf/([^"]+)\.conf"', experiments))
     optional = of_experiments | OPTIONAL_CONFS

@@ -227,7 +227,7 @@ def test_an_experiment_is_not_begun_before_the_stages_it_stands_on(tmp_path: Pat
     ("recipe", "experiment", "message"),
     [
         ("librispeech", "specialists", "recipes/librispeech/conf/clusters.conf"),
-        ("mnist", "sweep", "mnist has --experiment ledger alone"),
+        ("mnist", "sweep", "mnist has --experiment ledger and specialists"),
     ],
 )
 def test_an_experiment_that_a_recipe_has_no_settings_for_is_refused_at_once(

@@ -70,6 +70,18 @@ def test_fused_targets_are_the_common_distribution_at_the_temperature(special: P
     assert not torch.allclose(found, ensemble.posteriors(store.windows(slice(0, 300))), atol=0.05)
 
 
+def test_without_specialists_the_targets_are_the_generalists_own(
+    special: Path, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    frames, generalist = pipeline.exp / "frames/train", pipeline.members[0]
+    plain = ("--dtype", "fp32", "--temperature", 3)
+    asr_kd("fuse-specialists", *plain, "--generalist", generalist, "--", frames, tmp_path / "fused")
+    asr_kd("make-soft-targets", "--dense", *plain, "--", frames, generalist, tmp_path / "soft")
+    fused, soft = SoftTargets(tmp_path / "fused"), SoftTargets(tmp_path / "soft")
+    assert torch.allclose(fused.rows[:].float(), soft.rows[:].float(), atol=1e-3)
+    assert fused.meta["models_fingerprint"] == soft.meta["models_fingerprint"]
+
+
 def test_the_reports_figures_are_those_of_the_models(special: Path, pipeline: Pipeline) -> None:
     results = json.loads((special / "report/results.json").read_text())
     store, pdfs = FrameStore(pipeline.exp / "frames/test"), Labels.load(pipeline.exp / "ali/test").pdfs
