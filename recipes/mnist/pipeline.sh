@@ -1,5 +1,5 @@
 # The stages of the MNIST recipe, in place of those of speech; sourced by run.sh.
-# shellcheck shell=bash disable=SC2154  # variables are set by run.sh
+# shellcheck shell=bash disable=SC2034,SC2154  # variables are shared with run.sh and the experiments
 
 kinds_of_students="distilled distilled_mixed distilled_T4 no_3s no_3s_corrected only_7s_8s only_7s_8s_corrected T1 T20 T1000 matched_logits"
 
@@ -7,7 +7,7 @@ run_fold() {
   local exp=$2 labels dev members=() i seed student kind
   labels=$exp/ali/train
   dev=(--dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev")
-  local frames=("$exp/frames/train")  # for experiments
+  local frames=("$exp/frames/train")
   local images=() hurry_big=() hurry_small=() hurry=() hurry_two=() grid=()
   if [[ $quick == true ]]; then
     images=(--train-images 10000)
