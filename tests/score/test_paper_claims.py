@@ -119,6 +119,7 @@ def test_a_row_has_no_cell_for_what_is_not_known() -> None:
         ({}, figures.GAP, HOLDS),
         ({"distilled": 145}, figures.GAP, DIFFERS),
         ({"distilled": 700}, figures.GAP, DIFFERS),
+        ({"distilled": 700, "distilled_mixed": 75}, figures.GAP, DIFFERS),
         ({"big": 900, "small": 146}, figures.GAP, DIFFERS),
         ({"big": 145, "distilled": 145}, figures.GAP, OPEN),
         ({}, figures.UNSEEN, HOLDS),
