@@ -100,7 +100,8 @@ use_protocol
 
 conf=$conf_dir
 if [[ -n $experiment ]]; then
-  mapfile -t needed_confs < <(grep -o '[$]conf/[a-z_]*[.]conf' "local/experiments/$experiment.sh" | sort -u)
+  mapfile -t needed_confs < <(sed "s/[$]specialists_student/$specialists_student/" "local/experiments/$experiment.sh" |
+    grep -o '[$]conf/[a-z_]*[.]conf' | sort -u)
   for name in "${needed_confs[@]}"; do
     if [[ ! -f $conf/${name#*/} ]]; then
       echo "error: --experiment $experiment needs $conf/${name#*/}; digits and fsdd have one to begin with" >&2

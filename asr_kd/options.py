@@ -110,6 +110,18 @@ def deciding(options: Any) -> dict[str, Any]:
     return flat
 
 
+def defaults(cls: Any) -> dict[str, Any]:
+    """The options of `deciding` that have a default, with it."""
+    flat: dict[str, Any] = {}
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        if field.metadata.get("group"):
+            flat |= defaults(hints[field.name])
+        elif field.default is not dataclasses.MISSING and field.metadata.get("affects_result", True):
+            flat[field.name] = json.loads(json.dumps(field.default, default=str))
+    return flat
+
+
 _ABSENT: Any = object()
 _TRUE = ("true", "yes", "1")
 _FALSE = ("false", "no", "0")

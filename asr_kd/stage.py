@@ -24,7 +24,7 @@ from typing import Any
 
 from asr_kd import __version__, shortcut
 from asr_kd.errors import DataError, StaleError
-from asr_kd.options import deciding, to_dict
+from asr_kd.options import deciding, defaults, to_dict
 from asr_kd.shortcut import RUN_FILE
 
 log = logging.getLogger("asr_kd")
@@ -65,7 +65,7 @@ class Stage:
         if not self.out.exists():
             return False
         run = read_run(self.out)
-        differences = list(_differences(run.get("identity", {}), self._identity))
+        differences = self._differences(run.get("identity", {}))
         if differences and self._replace:
             log.info("%s: made with %s, made anew", self.out, "; ".join(differences))
             _remove(self.out)
@@ -117,13 +117,17 @@ class Stage:
         """When earlier runs of the same stage began and wrote their last file; none if what is left is not theirs."""
         try:
             left = json.loads((self.partial / IDENTITY_FILE).read_text(encoding="utf-8"))
-            if left["identity"] != self._identity:
+            if self._differences(left["identity"]):
                 return []
             *ended, (started, _) = left["sessions"]
         except (OSError, ValueError, TypeError, KeyError):
             return []
         last_write = max(path.stat().st_mtime for path in self.partial.rglob("*"))
         return [*map(tuple, ended), (started, max(started, last_write))]
+
+    def _differences(self, made: Mapping[str, Any]) -> list[str]:
+        """What is other than when the directory was made. An option that there was none of then had its default."""
+        return list(_differences(made, self._identity, defaults(type(self._options))))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -247,12 +251,14 @@ def _sha256(file: Any) -> str:
     return state.hexdigest()
 
 
-def _differences(made: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
+def _differences(made: Mapping[str, Any], asked: Mapping[str, Any], defaults_then: Mapping[str, Any]) -> Iterator[str]:
     if made.get("command") != asked["command"]:
         yield f"command {made.get('command')} (now {asked['command']})"
         return
     for part in ("options", "inputs"):
         before, now = made.get(part, {}), asked[part]
+        if part == "options":
+            before = {name: value for name, value in defaults_then.items() if name in now} | before
         for name in sorted(set(before) | set(now)):
             if before.get(name) != now.get(name):
                 label = f"--{name.replace('_', '-')}" if part == "options" else f"another {name}"

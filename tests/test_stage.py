@@ -83,6 +83,16 @@ def test_another_stage_of_the_same_name_is_stale_and_says_what_differs(
     assert (out / "file").read_text() == "content"
 
 
+def test_an_option_that_there_was_none_of_had_its_default(out: Path) -> None:
+    finish(out)
+    run = read_run(out)
+    del run["identity"]["options"]["num_states"]
+    write_json(out / "run.json", run)
+    assert made(out).finished()
+    with pytest.raises(StaleError, match=r"--num-states 3 \(now 5\)"):
+        made(out, num_states=5).finished()
+
+
 def test_a_directory_that_no_stage_made_is_an_error_and_left_alone(out: Path) -> None:
     out.mkdir(parents=True)
     (out / "mine").touch()

@@ -103,6 +103,8 @@ def _check(options: Options) -> None:
         raise UsageError("asr-kd distill: give --soft-targets (from asr-kd make-soft-targets) or --teachers")
     if options.weights.hard_weight > 0 and not options.labels:
         raise UsageError("asr-kd distill: --hard-weight above 0 needs --labels; without transcripts give 0")
+    if options.mix and options.match_logits:
+        raise UsageError("asr-kd distill: --mix asks live teachers, --match-logits stored ones; leave one of them out")
     if options.match_logits and (options.temperature is not None or not options.soft_targets):
         raise UsageError("asr-kd distill: --match-logits needs --soft-targets that hold logits, and no --temperature")
     if options.mix and options.soft_targets:

@@ -1,4 +1,7 @@
-"""Turn a generalist's and its specialists' predictions into soft targets, to distil them into one model."""
+"""Turn a generalist's and its specialists' predictions into soft targets, to distil them into one model.
+
+Without specialists they are the generalist's own, for the student to compare with.
+"""
 
 import logging
 from dataclasses import dataclass
@@ -55,4 +58,5 @@ def run(options: Options) -> None:
             device=device,
             nj=options.nj,
         )
-    log.info("%s: %d frames of %d specialists", options.out, store.num_frames, len(options.specialists))
+    team = f"{len(options.specialists)} specialists" if options.specialists else "the generalist alone"
+    log.info("%s: %d frames of %s", options.out, store.num_frames, team)

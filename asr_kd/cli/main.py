@@ -53,7 +53,7 @@ COMMANDS: dict[str, str] = {
     # specialists
     "cluster-states": "find the states a generalist confuses: K-means over the covariance of its predictions",
     "train-specialist": "train a specialist for one cluster of states, with a dustbin for all others",
-    "fuse-specialists": "turn a generalist's and specialists' predictions into soft targets",
+    "fuse-specialists": "turn a generalist's predictions, and its specialists', into soft targets",
     # frames
     "evaluate": "frame accuracy of one model or an ensemble on labelled frames",
     "score-frames": "table of evaluated models: frame accuracy, intervals, gain kept",

@@ -3,7 +3,7 @@
 CORPUS holds MNIST's four idx files. OUT/frames/{train,dev,test} are frame stores, an image being a frame without
 context; OUT/ali/{train,dev,test} are their labels, the digits. Protocol paper trains on all 60,000 images, and its
 dev set is the last 10,000 of them: watched, but learnt from too. Protocol dev leaves them out of training and tests
-on them: there every setting was chosen.
+on them: there every setting was chosen. Protocol held-out leaves them out of training, too, and has the test images.
 """
 
 import logging
@@ -22,6 +22,7 @@ from asr_kd.stage import Stage, digest
 log = logging.getLogger("asr_kd")
 
 NUM_DEV = 10_000
+PROTOCOLS = ("paper", "dev", "held-out")
 # The classes are the digits; no inventory of HMM states stands behind them.
 STATES_FINGERPRINT = digest({"classes": [str(digit) for digit in range(NUM_CLASSES)]})
 
@@ -30,7 +31,7 @@ STATES_FINGERPRINT = digest({"classes": [str(digit) for digit in range(NUM_CLASS
 class Options:
     corpus: Path = option("folder of MNIST's idx files", positional=True)
     out: Path = option("directory to make", positional=True)
-    protocol: str = option("paper or dev, see above", default="paper", choices=("paper", "dev"))
+    protocol: str = option("which images are for what, see above", default="paper", choices=PROTOCOLS)
     train_images: int = option("take only the first so many training images; 0 for all", default=0)
 
 
@@ -43,9 +44,9 @@ def run(options: Options) -> None:
 def _splits(given: Images, test: Images, options: Options) -> dict[str, Images]:
     """The images of each split, taken from the training files and the test files."""
     dev = _part(given, slice(-NUM_DEV, None))
-    train = given
+    train = given if options.protocol == "paper" else _part(given, slice(None, -NUM_DEV))
     if options.protocol == "dev":
-        train, test = _part(given, slice(None, -NUM_DEV)), dev
+        test = dev
     if options.train_images:
         train = _part(train, slice(options.train_images))
     return {"train": train, "dev": dev, "test": test}

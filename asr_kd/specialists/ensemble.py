@@ -65,16 +65,22 @@ class SpecialistEnsemble:
 
     def posteriors(self, x_BW: Tensor) -> Tensor:
         """The generalist's posteriors ``[B, P]``."""
-        return mean_log_posteriors(list(self.generalist.values()), x_BW).exp()
+        return self._log_posteriors(x_BW).exp()
+
+    def log_fused(self, x_BW: Tensor, *, num_best: int) -> Tensor:
+        """The log of `fused`; without specialists the generalist's own, however small."""
+        return self.fused(x_BW, num_best=num_best).log() if self.specialists else self._log_posteriors(x_BW)
+
+    def _log_posteriors(self, x_BW: Tensor) -> Tensor:
+        return mean_log_posteriors(list(self.generalist.values()), x_BW)
 
     def fused(self, x_BW: Tensor, *, num_best: int) -> Tensor:
         """The posteriors ``[B, P]`` of all together, as `asr_kd.specialists.inference` says.
 
-        A specialist runs on those windows alone where it is active. Without any the generalist's stand.
+        A specialist runs on those windows alone where it is active.
         """
-        generalist_BP = self.posteriors(x_BW)
-        if not self.specialists:
-            return generalist_BP
+        # No state is impossible: a zero would stay one, at high temperatures too.
+        generalist_BP = self.posteriors(x_BW).clamp(min=torch.finfo(torch.float32).tiny)
         subsets = [specialist.subset for specialist in self.specialists]
         active_BM = active_specialists(generalist_BP, inside_of(subsets).to(x_BW.device), num_best)
         special = []

@@ -27,7 +27,7 @@ def write_fused_targets(
     device: torch.device,
     nj: int = 1,
 ) -> None:
-    """Write the soft targets ``softmax(log q / T)`` of a generalist and its specialists, all P of each frame.
+    """Write the soft targets ``softmax(log q / T)`` of a generalist and its specialists, if any, all P of each frame.
 
     Args:
         temperature: T, that of the student's training.
@@ -38,8 +38,8 @@ def write_fused_targets(
         raise UsageError(f"--temperature must be above 0, got {temperature}")
 
     def targets(frames: slice) -> np.ndarray:
-        q_BP = ensemble.fused(store.windows(frames).to(device), num_best=num_best)
-        soft_BP = torch.softmax(q_BP.log() / temperature, dim=1)
+        logq_BP = ensemble.log_fused(store.windows(frames).to(device), num_best=num_best)
+        soft_BP = torch.softmax(logq_BP / temperature, dim=1)
         return np.ascontiguousarray(soft_BP.half().cpu().numpy())
 
     shape = (store.num_frames, ensemble.num_pdfs)

@@ -24,7 +24,11 @@ NO_LABEL = -1
 
 @dataclass(frozen=True)
 class Batch:
-    """A minibatch: which frames of the set it holds, and their windows."""
+    """A minibatch: which frames of the set it holds, and their windows.
+
+    Network and objective see windows that the loop may have changed (`asr_kd.train.loop.Transform`); labels and stored
+    soft targets are those of the frames as they are.
+    """
 
     frames_B: Tensor
     inputs_BW: Tensor

@@ -1,7 +1,7 @@
 """The training loop: frames in random order, one objective, a schedule, checkpoints it resumes from exactly.
 
-What happens in step s of a run depends on its seed and s alone (order of frames, dropout), so a run that
-was interrupted and resumed equals one that was not.
+What happens in step s of a run depends on its seed and s alone (order of frames, dropout, what is done to the
+inputs), so a run that was interrupted and resumed equals one that was not.
 
 Legend: B frames of a batch, P pdfs.
 """
@@ -54,7 +54,7 @@ class TrainOptions:
     device: DeviceOptions = group(DeviceOptions)
     shuffle: ShuffleOptions = group(ShuffleOptions)
     jitter: int = option("images: largest shift of a training image, in pixels each way", default=0)
-    seed: int = option("seed of initial weights, order of frames and dropout", default=1)
+    seed: int = option("seed of initial weights, order of frames, dropout, jitter and mixtures", default=1)
     checkpoint_seconds: float = option("how often to save where the run stands", default=60.0, affects_result=False)
 
     def __post_init__(self) -> None:

@@ -64,13 +64,14 @@ run_fold() {
     return
   fi
   if at_stage 9 "temperature against width, chosen on images that no student saw"; then
-    recipes/mnist/local/prepare_data.sh "$exp/held_out" --protocol dev "${images[@]}"
+    recipes/mnist/local/prepare_data.sh "$exp/held_out" --protocol held-out "${images[@]}"
     asr-kd make-soft-targets --config "$conf/soft_targets.conf" --device "$device" \
       "$exp/held_out/frames/train" "${members[0]}" "$exp/soft/held_out"
     asr-kd sweep --config "$conf/sweep.conf" "${grid[@]}" --recipe "$recipe" --device "$device" --nj "$nj" \
       --soft-targets "$exp/soft/held_out" --teachers "${members[0]}" --labels "$exp/held_out/ali/train" \
       --dev-frames "$exp/held_out/frames/dev" --dev-labels "$exp/held_out/ali/dev" \
-      --test-frames "$exp/frames/test" --test-labels "$exp/ali/test" -- "$exp/held_out/frames/train" "$exp/sweep"
+      --test-frames "$exp/held_out/frames/test" --test-labels "$exp/held_out/ali/test" \
+      -- "$exp/held_out/frames/train" "$exp/sweep"
   fi
   if at_stage 10 "evaluate on the test images"; then
     for seed in "${seeds_of_members[@]}"; do

@@ -15,8 +15,10 @@ def test_a_mixture_is_of_its_own_frame_and_another_one(size: int, seed: int) -> 
     np.testing.assert_allclose(parts.sum(axis=1), 1, rtol=1e-6)
     assert (parts >= 0).all() and ((parts > 0).sum(axis=1) <= 2).all()
     assert (np.diag(parts) >= 0.5).all()
-    # Every frame is in one mixture beside its own, at most.
+    # Every frame is in one mixture beside its own, at most; not all of them are by themselves.
     assert ((parts > 0).sum(axis=0) <= 2).all()
+    together = np.random.default_rng(seed).random((64, 3)).astype(np.float32)
+    assert not np.array_equal(mix(torch.from_numpy(together), seed=seed).numpy(), together)
 
 
 def test_parts_are_uniform_and_depend_on_the_seed_alone() -> None:

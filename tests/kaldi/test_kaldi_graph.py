@@ -106,9 +106,9 @@ def test_a_graph_of_another_model_or_type_is_refused(tmp_path: Path) -> None:
     content = (graph / "HCLG.fst").read_bytes()
     lookahead = content.replace(b"\x05\x00\x00\x00const", b"\x12\x00\x00\x00olabel_lookahead__")
     for wrong, complaint in [
-        (b"no graph", r"HCLG\.fst:1: expected 'FROM TO INPUT OUTPUT \[COST\]'.* found 'no graph'"),
+        (b"no graph", r"HCLG\.fst:1: neither an OpenFst file nor its text: expected .*, found 'no graph'"),
         (b"", "no state"),
-        (b"\xff\xfe", "not an OpenFst file, nor the text of one"),
+        (b"\xff\xfe\x00", r"HCLG\.fst:1: neither an OpenFst file nor its text"),
         (lookahead, "type 'olabel_lookahead__'"),
         (content[:-20], "OpenFst cannot read it"),
     ]:

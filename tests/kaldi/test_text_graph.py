@@ -71,17 +71,21 @@ def test_a_graph_as_text_is_imported_as_the_binary_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("0 1 8 2 0.5\n1 0 x 0\n", r"HCLG\.fst:2: expected"),
-        ("0 1 8\n", ":1: expected"),
-        ("0 1 8 2 0.5 7\n", ":1: expected"),
-        ("0 1 AB AB 0.5\n", ":1: expected"),
-        ("0 1 -1 2\n", ":1: expected"),
-        ("0 1 8 2 nan\n", ":1: expected"),
-        ("0 1 99999999999 2\n", ":1: expected"),
+        ("0 1 8 2 0.5\n1 0 x 0\n", r"HCLG\.fst:2: neither"),
+        ("0 1 8\n", ":1: neither"),
+        ("0 1 8 2 0.5 7\n", ":1: neither"),
+        ("0 1 AB AB 0.5\n", ":1: neither"),
+        ("0 1 -1 2\n", ":1: neither"),
+        ("0 1 8 2 nan\n", ":1: neither"),
+        ("0 1 8 2 -Infinity\n", ":1: neither"),
+        ("0 1 8 2 1_0\n", ":1: neither"),
+        ("0 1 \u0668 2\n", ":1: neither"),
+        ("0 1 8 2\n1\n0 1 8 d\u00fcrfen\n", r":3: neither .* without symbol tables"),
+        ("0 1 99999999999 2\n", ":1: neither"),
         ("\n\n", "no state"),
     ],
 )
 def test_text_of_something_else_is_refused_with_its_line(tmp_path: Path, text: str, complaint: str) -> None:
-    (tmp_path / "HCLG.fst").write_text(text)
+    (tmp_path / "HCLG.fst").write_text(text, encoding="utf-8")
     with pytest.raises(DecodeError, match=complaint):
         read_fst(tmp_path / "HCLG.fst")

@@ -43,4 +43,4 @@ def test_the_quick_form_shows_what_the_paper_saw(tmp_path: Path) -> None:
 def test_an_unknown_protocol_is_one_line() -> None:
     run = run_sh("--protocol", "papre")
     assert run.returncode == 2
-    assert run.stderr.splitlines() == ["error: no protocol 'papre'; there are: paper dev"]
+    assert run.stderr.splitlines() == ["error: no protocol 'papre'; there are: paper dev held-out"]

@@ -191,8 +191,13 @@ def test_lists_are_made_of_the_systems_that_a_larger_model_reads(tmp_path: Path,
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "local/experiments").glob("*.sh"))
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_an_experiment_asks_for_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, experiment: str) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "experiment", "flags"),
+    [*(("digits", name, ()) for name in EXPERIMENTS), ("mnist", "specialists", ("--protocol", "held-out"))],
+)
+def test_an_experiment_asks_for_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str, experiment: str, flags: tuple[str, ...]
+) -> None:
     """Commands and options of all that it calls are those that asr-kd has."""
     body = """
 mkdir -p "${@: -1}"
@@ -201,12 +206,14 @@ case $1 in
   cluster-states) echo '{"clusters": [[1], [2]]}' >"${@: -1}/clusters.json" ;;
 esac
 """
-    calls = calls_of_stages(tmp_path, 0, 12, "--experiment", experiment, recipe="digits", body=body)
+    # Stage 0 of MNIST fetches files.
+    first = 6 if recipe == "mnist" else 0
+    calls = calls_of_stages(tmp_path, first, 12, "--experiment", experiment, *flags, recipe=recipe, body=body)
     monkeypatch.chdir(ROOT)
     for command, *words in map(shlex.split, calls):
         module = importlib.import_module(f"asr_kd.cli.{command.replace('-', '_')}")
         parse(module.Options, words, command=command, description="")
-    own = [call for call in calls if f"exp/{experiment}" in call]
+    own = [call for call in calls if f"/{experiment}" in call]
     assert own[-1].split()[0] == REPORT_OF.get(experiment, experiment)
 
 
@@ -233,7 +240,29 @@ def test_an_experiment_is_not_begun_before_the_stages_it_stands_on(tmp_path: Pat
 def test_an_experiment_that_a_recipe_has_no_settings_for_is_refused_at_once(
     tmp_path: Path, recipe: str, experiment: str, message: str
 ) -> None:
-    command = [str(ROOT / "run.sh"), "--recipe", recipe, "--exp-dir", str(tmp_path / "exp"), "--experiment", experiment]
+    refused_at_once(tmp_path, message, "--recipe", recipe, "--experiment", experiment)
+
+
+def test_an_experiment_needs_the_conf_that_its_students_have(tmp_path: Path) -> None:
+    conf = shutil.copytree(ROOT / "recipes/mnist/conf", tmp_path / "conf")
+    (conf / "fused_student.conf").unlink()
+    asked = ("--recipe", "mnist", "--protocol", "held-out", "--experiment", "specialists", "--conf-dir", str(conf))
+    refused_at_once(tmp_path, "conf/fused_student.conf", *asked)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--experiment", "specialists"), "add --protocol held-out"),
+        (("--experiment", "ledger", "--quick"), "--quick has the recipe's own stages"),
+    ],
+)
+def test_mnist_says_how_to_ask_for_an_experiment(tmp_path: Path, flags: tuple[str, ...], message: str) -> None:
+    refused_at_once(tmp_path, message, "--recipe", "mnist", *flags)
+
+
+def refused_at_once(tmp_path: Path, message: str, *words: str) -> None:
+    command = [str(ROOT / "run.sh"), "--exp-dir", str(tmp_path / "exp"), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert message in done.stderr

@@ -143,6 +143,12 @@ def test_the_claims_of_mnist_follow_its_errors(
     assert len(part.claims) == 5
 
 
+def test_what_mixtures_close_of_the_gap_is_said(runs: Path) -> None:
+    part = images_part(images(runs, ERRORS | {"distilled_mixed": 75}))
+    (gap,) = (claim for claim in part.claims if claim.statement == figures.GAP)
+    assert gap.here.endswith("On mixtures of two images 30.0 wrong, 90 % [85, 98] of the gap")
+
+
 def test_logits_that_match_are_told_apart_from_t_1000_by_the_spread_over_seeds(runs: Path) -> None:
     results = images(runs, ERRORS)
     rows = {row["name"]: row for row in results["systems"]}

@@ -80,6 +80,7 @@ def test_without_specialists_the_targets_are_the_generalists_own(
     fused, soft = SoftTargets(tmp_path / "fused"), SoftTargets(tmp_path / "soft")
     assert torch.allclose(fused.rows[:].float(), soft.rows[:].float(), atol=1e-3)
     assert fused.meta["models_fingerprint"] == soft.meta["models_fingerprint"]
+    assert fused.meta["mean"] == "generalist"
 
 
 def test_the_reports_figures_are_those_of_the_models(special: Path, pipeline: Pipeline) -> None:

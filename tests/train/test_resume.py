@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from training_problem import Problem, TwoLosses
 
+from asr_kd.distill.mixing import mix
 from asr_kd.errors import DataError
 from asr_kd.train import checkpoint, loop
 from asr_kd.train.checkpoint import CHECKPOINT_FILE
@@ -80,6 +81,17 @@ def test_a_run_interrupted_within_an_epoch_equals_one_that_was_not(
             asked.run(tmp_path / "cut")
     assert (tmp_path / "cut" / CHECKPOINT_FILE).exists()
     assert_same(carried_on(asked, tmp_path / "cut"), expected)
+
+
+def test_changed_inputs_are_the_same_after_an_interruption(
+    problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = result(tmp_path / "whole", problem.run(tmp_path / "whole", transforms=[mix]))
+    with monkeypatch.context() as patched:
+        interrupt(patched, Trainer, "step", call=3, after=False)
+        with pytest.raises(KeyboardInterrupt):
+            problem.run(tmp_path / "cut", transforms=[mix])
+    assert_same(result(tmp_path / "cut", problem.run(tmp_path / "cut", transforms=[mix])), expected)
 
 
 PLACES = {

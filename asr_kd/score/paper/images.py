@@ -113,7 +113,8 @@ def _gap(systems: Systems, number: int) -> Claim:
     mixed = systems.get("distilled_mixed")
     if mixed is not None and mixed["kept"] is not None:
         # The paper's students saw images alone, so this one decides nothing.
-        here += f". On mixtures of images {mixed['errors']:.1f}, {percent(mixed['kept'], mixed['kept_ci'], '.0f')}"
+        closed = percent(mixed["kept"], mixed["kept_ci"], ".0f")
+        here += f". On mixtures of two images {mixed['errors']:.1f} wrong, {closed} of the gap"
     return Claim(figures.GAP, judge_share(distilled["kept_ci"], figures.GAP_CLOSED), here)
 
 
