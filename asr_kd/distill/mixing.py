@@ -8,11 +8,11 @@ from torch import Tensor
 
 
 def mix(inputs_BW: Tensor, *, seed: int) -> Tensor:
-    """Each window ``[B, W]`` mixed with another one of the batch, of which it gets at most half.
+    """Each window ``[B, W]`` mixed with one of the batch drawn at random, of which it gets at most half.
 
-    ``w x_i + (1 - w) x_j``, w uniform in [1/2, 1], j a permutation of the batch. Any two frames are as likely to be
-    mixed one way as the other, so this is a uniform w in [0, 1], and yet frame i is the larger part. What is drawn
-    depends on ``seed`` alone, and on the kind of device.
+    ``w x_i + (1 - w) x_j``, w uniform in [1/2, 1], j a permutation of the batch: few windows stay alone. Any two
+    frames are as likely to be mixed one way as the other: this is a uniform w in [0, 1], and yet frame i is the larger
+    part. What is drawn depends on ``seed`` alone, and on the kind of device.
     """
     generator = torch.Generator(inputs_BW.device).manual_seed(seed)
     others_B = torch.randperm(len(inputs_BW), generator=generator, device=inputs_BW.device)

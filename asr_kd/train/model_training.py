@@ -174,15 +174,14 @@ def train_model(
     if not use_unlabelled:
         data.check_labelled()
     selected = data.select(select or SelectOptions())
+    shuffle = decided_shuffle(options.shuffle, data.stores, directory, device=device, begun=under_way.exists())
     frames = FrameSet(
         data.stores,
         [None if labels is None else labels.pdfs for labels in data.labels],
         use_unlabelled=use_unlabelled,
         selected=selected,
         device=device,
-        shuffle_frames=decided_shuffle(
-            options.shuffle, data.stores, directory, device=device, begun=under_way.exists()
-        ),
+        shuffle_frames=shuffle,
     )
     card = data.card(net_options)
     net = card.new_net(seed=options.seed).to(device)
@@ -199,11 +198,10 @@ def train_model(
         device=device,
         dtype=options.device.dtype,
     )
-    objective = make_objective(frames, device)
     Trainer(
         net,
         frames,
-        objective,
+        make_objective(frames, device),
         dev,
         options,
         directory,
