@@ -71,15 +71,6 @@ if ! [[ $nj =~ ^[1-9][0-9]*$ ]]; then
   echo "error: --nj must be a number of processes, not '$nj'" >&2
   exit 2
 fi
-if [[ -n $experiment ]]; then
-  if [[ ! -f local/experiments/$experiment.sh ]]; then
-    echo "error: no experiment '$experiment'; there are: $(cd local/experiments && basename -s .sh -- * | xargs)" >&2
-    exit 2
-  fi
-  # shellcheck source=local/experiments/ledger.sh
-  source "local/experiments/$experiment.sh"
-  ((experiment_stop >= stop_stage)) || stop_stage=$experiment_stop
-fi
 # What the caller names is meant from where the caller stands.
 for name in exp_dir data_dir conf_dir; do
   [[ ${!name} == /* || ${!name} == recipes/$recipe/* ]] || printf -v "$name" '%s' "$caller/${!name}"
@@ -100,11 +91,18 @@ use_protocol
 
 conf=$conf_dir
 if [[ -n $experiment ]]; then
+  if [[ ! -f local/experiments/$experiment.sh ]]; then
+    echo "error: no experiment '$experiment'; there are: $(cd local/experiments && basename -s .sh -- * | xargs)" >&2
+    exit 2
+  fi
+  # shellcheck source=local/experiments/ledger.sh
+  source "local/experiments/$experiment.sh"
+  ((experiment_stop >= stop_stage)) || stop_stage=$experiment_stop
   mapfile -t needed_confs < <(sed "s/[$]specialists_student/$specialists_student/" "local/experiments/$experiment.sh" |
     grep -o '[$]conf/[a-z_]*[.]conf' | sort -u)
   for name in "${needed_confs[@]}"; do
     if [[ ! -f $conf/${name#*/} ]]; then
-      echo "error: --experiment $experiment needs $conf/${name#*/}; digits and fsdd have one to begin with" >&2
+      echo "error: --experiment $experiment needs $conf/${name#*/}; recipes/digits/conf has one to begin with" >&2
       exit 2
     fi
   done
