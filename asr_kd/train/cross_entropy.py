@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CACHE_VALUES = 1 << 19
+CACHE_VALUES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -65,34 +65,80 @@ def _gradient(
     """The losses, and the gradient of their sum with factors: a softmax with the given probabilities taken off.
 
     On the CPU a few rows at a time, which stay in its cache from the logits to the finished gradient: with thousands
-    of classes, memory is the limit.
+    of classes, memory is the limit. Whatever does not touch all classes is done for the whole batch, since each call
+    costs as much as thousands of classes.
     """
-    gradient_BP = torch.empty_like(logits_BP)
-    losses_B = [logits_BP.new_empty(len(logits_BP)) for _ in targets]
-    for rows in _stretches(logits_BP):
-        logits_RP = logits_BP[rows]
-        largest_R1 = logits_RP.amax(dim=1, keepdim=True)
-        for number, (one, factor) in enumerate(zip(targets, factors, strict=True)):
-            q_RP = gradient_BP[rows] if number == 0 else torch.empty_like(logits_RP)
-            ids_RK, probs_RK = one.ids_BK[rows], one.probs_BK[rows].to(logits_BP.dtype)
-            factor_R1 = one.weights_B[rows, None].to(logits_BP.dtype) * (one.temperature * factor)
+    gradient_BP, largest_B1 = torch.empty_like(logits_BP), logits_BP.new_empty(len(logits_BP), 1)
+    rows = _rows_at_a_time(logits_BP)
+    terms = [_Term.of(one, factor, logits_BP) for one, factor in zip(targets, factors, strict=True)]
+    pieces = [term.split(rows) for term in terms]
+    for logits_RP, gradient_RP, largest_R1 in zip(*_split(rows, logits_BP, gradient_BP, largest_B1), strict=True):
+        torch.amax(logits_RP, dim=1, keepdim=True, out=largest_R1)
+        for number, piece in enumerate(pieces):
+            part = next(piece)
+            q_RP = gradient_RP if number == 0 else torch.empty_like(logits_RP)
+            torch.gather(logits_RP, 1, part.ids_BK, out=part.picked_BK)
             # Powers of 2 are cheaper than those of e, and their sum is the normaliser of loss and gradient alike.
-            bits = 1 / (one.temperature * math.log(2))
+            bits = 1 / (part.temperature * math.log(2))
             torch.add(largest_R1 * -bits, logits_RP, alpha=bits, out=q_RP).exp2_()
-            sum_R1 = q_RP.sum(dim=1, keepdim=True)
-            picked_R = (logits_RP.gather(1, ids_RK) * probs_RK).sum(dim=1) / one.temperature
-            log_sum_R = (largest_R1 / one.temperature + sum_R1.log()).squeeze(1)
-            torch.sub(log_sum_R, picked_R, out=losses_B[number][rows])
-            q_RP.mul_(factor_R1 / sum_R1).scatter_add_(1, ids_RK, probs_RK * -factor_R1)
+            torch.sum(q_RP, dim=1, keepdim=True, out=part.sum_B1)
+            q_RP.mul_(part.pull_B1 / part.sum_B1).scatter_add_(1, part.ids_BK, part.pulled_BK)
             if number > 0:
-                gradient_BP[rows] += q_RP
-    weighted = ((losses_B[n] @ one.weights_B.to(logits_BP.dtype)) * one.temperature**2 for n, one in enumerate(targets))
-    return gradient_BP, tuple(weighted)
+                gradient_RP += q_RP
+    return gradient_BP, tuple(term.loss(largest_B1, one) for term, one in zip(terms, targets, strict=True))
 
 
-def _stretches(logits_BP: Tensor) -> Iterator[slice]:
-    """Rows that fit in a core's cache; all at once on a GPU, where every call costs more than it saves."""
+@dataclass(frozen=True)
+class _Term:
+    """One of the targets, and what is found out about the rows on the way; or a few of its rows.
+
+    Attributes:
+        temperature: T.
+        ids_BK: the classes.
+        pull_B1: ``w T``, of the softmax.
+        pulled_BK: ``-w T p``, of the classes.
+        sum_B1: to be filled: ``sum exp((z - max z) / T)``.
+        picked_BK: to be filled: logits of the classes.
+    """
+
+    temperature: float
+    ids_BK: Tensor
+    pull_B1: Tensor
+    pulled_BK: Tensor
+    sum_B1: Tensor
+    picked_BK: Tensor
+
+    @classmethod
+    def of(cls, targets: SparseTargets, factor: float, logits_BP: Tensor) -> "_Term":
+        pull_B1 = targets.weights_B[:, None].to(logits_BP.dtype) * (targets.temperature * factor)
+        pulled_BK = targets.probs_BK.to(logits_BP.dtype) * -pull_B1
+        return cls(
+            temperature=targets.temperature,
+            ids_BK=targets.ids_BK,
+            pull_B1=pull_B1,
+            pulled_BK=pulled_BK,
+            sum_B1=torch.empty_like(pull_B1),
+            picked_BK=torch.empty_like(pulled_BK),
+        )
+
+    def split(self, rows: int) -> Iterator["_Term"]:
+        """A few rows at a time; they share the memory."""
+        values = (self.ids_BK, self.pull_B1, self.pulled_BK, self.sum_B1, self.picked_BK)
+        return (_Term(self.temperature, *some) for some in zip(*_split(rows, *values), strict=True))
+
+    def loss(self, largest_B1: Tensor, targets: SparseTargets) -> Tensor:
+        """``sum_B w * T^2 * -sum_K p log softmax(z / T)``, once all rows are filled."""
+        log_sum_B = (largest_B1 / self.temperature + self.sum_B1.log()).squeeze(1)
+        probs_BK, weights_B = targets.probs_BK.to(log_sum_B.dtype), targets.weights_B.to(log_sum_B.dtype)
+        entropy_B = log_sum_B - (self.picked_BK * probs_BK).sum(dim=1) / self.temperature
+        return (entropy_B @ weights_B) * self.temperature**2
+
+
+def _split(rows: int, *values: Tensor) -> list[tuple[Tensor, ...]]:
+    return [value.split(rows) for value in values]
+
+
+def _rows_at_a_time(logits_BP: Tensor) -> int:
+    """As many as fit in a core's cache; all on a GPU, where every call costs more than it saves."""
     rows, classes = logits_BP.shape
-    step = max(1, CACHE_VALUES // classes) if logits_BP.device.type == "cpu" else rows
-    for begin in range(0, rows, step):
-        yield slice(begin, min(begin + step, rows))
+    return max(1, CACHE_VALUES // classes if logits_BP.device.type == "cpu" else rows)
