@@ -196,6 +196,8 @@ def _add_fields(
         if positional and flags_only:
             continue
         parse_one, many, is_bool = _reader(hints[field.name])
+        if field.name in ("seed", "seeds"):  # of every command
+            parse_one = seed
         required = field.default is dataclasses.MISSING
         text = field.metadata.get("help", "").replace("%", "%%")
         if not required and field.default not in (None, ()):
@@ -234,6 +236,14 @@ def _bool(word: str) -> bool:
     if word.lower() in _FALSE:
         return False
     raise argparse.ArgumentTypeError(f"'{word}' is neither true nor false")
+
+
+def seed(word: str) -> int:
+    """The seed of a random generator; numpy takes none below 0. Its name is what argparse calls a malformed one."""
+    value = int(word)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, got {value}")
+    return value
 
 
 def _show(value: Any) -> str:

@@ -82,7 +82,7 @@ class Stage:
         """A fresh directory to write in; it gets its final name at the end, or vanishes on an error.
 
         Raises:
-            StaleError: another process is making the same directory.
+            StaleError: another process is making the same directory, or has made it since `finished` was asked.
         """
         with self._alone():
             _remove(self.partial)
@@ -140,6 +140,8 @@ class Stage:
             except BlockingIOError as error:
                 raise StaleError(f"{self.out}: another process is making it now; wait for it, or stop it") from error
             try:
+                if self.out.exists():  # `finished` found nothing there, or removed it
+                    raise StaleError(f"{self.out}: another process has made it meanwhile; run the command again")
                 yield
             finally:
                 path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Options: a dataclass field is a flag, a line of a conf file and a key of config.json."""
 
 import shlex
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
 
 import pytest
@@ -122,6 +122,21 @@ def test_a_wrong_command_line_is_one_line_that_says_what(words: list[str], said:
     assert said in str(error.value)
     assert "\n" not in str(error.value)
     assert str(error.value).startswith(("asr-kd try: ", "no-such.conf"))
+
+
+@pytest.mark.parametrize("name", ["seed", "seeds"])
+def test_a_seed_is_a_number_from_0_on(name: str) -> None:
+    kind = int if name == "seed" else tuple[int, ...]
+    seeded = make_dataclass("Seeded", [(name, kind, option("of all", default=None))], frozen=True, kw_only=True)
+
+    def seeds(word: str) -> object:
+        return getattr(parse(seeded, [f"--{name}", word], command="try", description=""), name)
+
+    assert seeds("0") in (0, (0,))
+    with pytest.raises(UsageError, match=f"--{name}: must be at least 0, got -1"):
+        seeds("-1")
+    with pytest.raises(UsageError, match=f"--{name}: invalid seed value: 'x'"):
+        seeds("x")
 
 
 def test_negative_numbers_are_values(tmp_path: Path) -> None:

@@ -283,6 +283,18 @@ def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert len(digest("x")) == 16
 
 
+@pytest.mark.parametrize("way", ["writing", "resuming"])
+def test_what_another_process_has_made_meanwhile_is_not_made_again(out: Path, way: str) -> None:
+    first, second = made(out), made(out)
+    assert not first.finished() and not second.finished()
+    with first.writing() as partial:
+        (partial / "file").write_text("first")
+    with pytest.raises(StaleError, match="made it meanwhile"), getattr(second, way)():
+        raise AssertionError("must not be made again")
+    assert second.finished()
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
 def test_a_second_process_is_told_that_the_directory_is_being_made(out: Path) -> None:
     first, second = made(out), made(out)
     with first.writing() as partial:

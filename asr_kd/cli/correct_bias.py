@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from asr_kd.distill.bias import best_offset, shift_bias
+from asr_kd.distill.bias import Rivals, best_offset, find_rivals, shift_bias
 from asr_kd.errors import UsageError
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.labels import Labels, check_labelled, match_labels
@@ -49,7 +49,7 @@ def run(options: Options) -> None:
         return
     device = prepare(options.device)
     store = FrameStore(options.dev_frames)
-    (model,) = load_models([options.model], store, device).values()
+    (model,) = load_models([options.model], store, device, options.device.dtype).values()
     if not 0 <= min(options.pdfs) <= max(options.pdfs) < model.card.num_pdfs:
         raise UsageError(f"--pdfs: {options.model} has the classes 0 to {model.card.num_pdfs - 1}")
     if len(set(options.pdfs)) == model.card.num_pdfs:
@@ -57,8 +57,11 @@ def run(options: Options) -> None:
     (labels,) = match_labels([store], [Labels.load(options.dev_labels)])
     assert labels is not None
     check_labelled(labels, options.model, model.card.states_fingerprint)
-    logits = torch.cat([model.logits(store.windows(frames).to(device)).cpu() for frames in store.chunks()])
-    offset = best_offset(logits, torch.from_numpy(labels.pdfs), options.pdfs)
+    # By chunks: all logits at once may be more than fit in memory.
+    logits = (model.logits(store.windows(frames).to(device)) for frames in store.chunks())
+    parts = [find_rivals(logits_BP, options.pdfs) for logits_BP in logits]
+    rivals = Rivals(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
+    offset = best_offset(rivals, torch.from_numpy(labels.pdfs))
     shift_bias(model, options.pdfs, offset)
     with stage.writing() as folder:
         model.save(folder)

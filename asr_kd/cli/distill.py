@@ -8,7 +8,7 @@ import torch
 from asr_kd.cli.train import training_inputs
 from asr_kd.distill.hinton import DistillObjective, DistillWeights, LiveTeacher, StoredLogits, StoredTeacher
 from asr_kd.distill.mixing import mix
-from asr_kd.distill.transfer import WeightedStores
+from asr_kd.distill.transfer import WeightedStores, check_weights
 from asr_kd.errors import UsageError
 from asr_kd.hmm.posteriors import load_models
 from asr_kd.nets.acoustic_model import AcousticModel, check_states, models_fingerprint
@@ -120,6 +120,10 @@ def _check(options: Options) -> None:
             f"asr-kd distill: {len(options.frames)} frame stores but {len(options.soft_targets)} --soft-targets; "
             "give one for each, in the same order"
         )
+    if options.soft_targets and options.mean != Options.mean:
+        raise UsageError("asr-kd distill: stored soft targets are averaged already; leave --mean out")
+    if options.transfer_weights:
+        check_weights(options.transfer_weights, len(options.frames))
 
 
 def _stored_targets(options: Options, data: TrainingData) -> list[SoftTargets]:

@@ -80,6 +80,9 @@ COMMANDS: dict[str, str] = {
     "bench": "measure every part next to the machine's limit and to other programs",
 }
 
+# What an interrupted one has done is kept, and the same command carries on from it; others begin anew.
+RESUMING = ("flat-start", "train", "train-members", "train-specialist", "distill", "sweep")
+
 # What they print is wanted even when there is nothing to do.
 ALWAYS_PRINT = ("score", "score-frames", "errors", "regularizer-report", "bundle-report")
 
@@ -116,7 +119,8 @@ def _run(name: str, argv: list[str]) -> int:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"asr-kd {name}: interrupted; the same command carries on from here", file=sys.stderr)
+        then = "carries on from here" if name in RESUMING else "begins anew"
+        print(f"asr-kd {name}: interrupted; the same command {then}", file=sys.stderr)
         return 130
     except Exception as error:
         if "--debug" in argv or not _can_be_mended(error):

@@ -35,7 +35,7 @@ def run(options: Options) -> None:
     prior = None
     if options.prior is not None:
         store = FrameStore(options.prior)
-        theirs = store.meta["features"]["fbank"]
+        theirs = store.meta["features"].get("fbank", "none")
         if theirs != to_dict(options.features.fbank):
             raise MismatchError(f"--prior {options.prior} holds other filter banks than those asked for: {theirs}")
         prior = Moments.from_dict(store.meta["features"]["prior"])

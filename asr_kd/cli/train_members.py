@@ -18,6 +18,7 @@ from asr_kd.options import option
 from asr_kd.stage import Stage
 from asr_kd.train.checkpoint import CHECKPOINT_FILE, GROUP_FOLDER
 from asr_kd.train.group_training import train_group, why_not_together
+from asr_kd.train.loop import TrainOptions
 from asr_kd.train.model_training import TrainingData
 from asr_kd.train.watching import WatchOptions
 
@@ -32,6 +33,8 @@ class Options(OneMember):
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise UsageError("--seeds takes one or more seeds, each once")
+        if self.train.seed != TrainOptions.seed:
+            raise UsageError("asr-kd train-members: --seeds names the seed of each member; leave --seed out")
 
     def alone(self, seed: int) -> OneMember:
         """One member's training by itself."""
@@ -42,7 +45,8 @@ class Options(OneMember):
 
 def run(options: Options) -> None:
     inputs = training_inputs(options.frames, options.labels, options.dev_frames, options.dev_labels)
-    members = [options.alone(seed) for seed in options.seeds]
+    # In one order, however they are given: what was begun is carried on.
+    members = [options.alone(seed) for seed in sorted(options.seeds)]
     stages = {one.train.seed: Stage(one.out, command="train", options=one, inputs=inputs) for one in members}
     missing = {seed: stage for seed, stage in stages.items() if not stage.finished()}
     if not missing:

@@ -41,6 +41,8 @@ class Options:
 def run(options: Options) -> None:
     if (options.clusters is None) != (options.cluster is None):
         raise UsageError("asr-kd train-specialist: give --clusters and --cluster together, or neither")
+    if options.regularize and options.clusters is None:
+        raise UsageError("asr-kd train-specialist: --regularize trains frames outside a cluster; give --clusters")
     inputs = training_inputs(options.frames, options.labels, options.dev_frames, options.dev_labels)
     inputs["generalist"] = fingerprint(options.generalist)
     if options.clusters is not None:

@@ -4,6 +4,7 @@ Hinton, Vinyals & Dean 2015, section 3. Legend: N frames, P pdfs, K = N + 1 plac
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,21 +12,37 @@ from torch import Tensor, nn
 from asr_kd.nets.acoustic_model import AcousticModel
 
 
-def best_offset(logits_NP: Tensor, labels_N: Tensor, pdfs: Sequence[int]) -> float:
+class Rivals(NamedTuple):
+    """Of each frame the largest logit among some pdfs and which of them has it, and the same of all other pdfs."""
+
+    inner_N: Tensor
+    inner_pdf_N: Tensor
+    outer_N: Tensor
+    outer_pdf_N: Tensor
+
+
+def find_rivals(logits_NP: Tensor, pdfs: Sequence[int]) -> Rivals:
+    """All that `best_offset` must know of the logits."""
+    inside_P = torch.zeros(logits_NP.shape[1], dtype=torch.bool, device=logits_NP.device)
+    inside_P[list(pdfs)] = True
+    inner_N, inner_pdf_N = logits_NP.masked_fill(~inside_P, -torch.inf).max(dim=1)
+    outer_N, outer_pdf_N = logits_NP.masked_fill(inside_P, -torch.inf).max(dim=1)
+    return Rivals(inner_N, inner_pdf_N, outer_N, outer_pdf_N)
+
+
+def best_offset(rivals: Rivals, labels_N: Tensor) -> float:
     """The number that, added to the logits of some pdfs, gets the most labelled frames right.
 
     With it a frame is decided for the best of these pdfs once it exceeds a border of the frame's own. So the number of
     right frames changes at these borders only, and one offset between each two of them is tried; of several best ones
     the middle one is taken.
+
+    Args:
+        labels_N: pdf ids, -1 where a frame has none.
     """
     labelled_N = labels_N >= 0
-    logits_NP, labels_N = logits_NP[labelled_N].double(), labels_N[labelled_N].long()
-    inside_P = torch.zeros(logits_NP.shape[1], dtype=torch.bool)
-    inside_P[list(pdfs)] = True
-    inner_N, inner_pdf_N = logits_NP.masked_fill(~inside_P, -torch.inf).max(dim=1)
-    outer_N, outer_pdf_N = logits_NP.masked_fill(inside_P, -torch.inf).max(dim=1)
-    gain_N = (inner_pdf_N == labels_N).long() - (outer_pdf_N == labels_N).long()
-    border_N, order_N = (outer_N - inner_N).sort()
+    gain_N = ((rivals.inner_pdf_N == labels_N).long() - (rivals.outer_pdf_N == labels_N).long())[labelled_N]
+    border_N, order_N = (rivals.outer_N.double() - rivals.inner_N.double())[labelled_N].sort()
     right_K = torch.cat([torch.zeros(1, dtype=torch.long), gain_N[order_N].cumsum(0)])
     offset_K = torch.cat([border_N[:1] - 1, (border_N[1:] + border_N[:-1]) / 2, border_N[-1:] + 1])
     possible_K = torch.cat(

@@ -3,6 +3,7 @@
 Legend: N frames of the training set, B frames of a batch, R of them from one store, P pdfs.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -26,14 +27,11 @@ class WeightedStores:
         weights: how much a frame of each store counts.
 
     Raises:
-        UsageError: not a weight for each store, a negative one, or none above 0.
+        UsageError: as `check_weights`.
     """
 
     def __init__(self, objective: Objective, labels_N: Tensor, counts: Sequence[int], weights: Sequence[float]) -> None:
-        if len(weights) != len(counts):
-            raise UsageError(f"{len(counts)} frame stores but {len(weights)} --transfer-weights; give one for each")
-        if min(weights) < 0 or max(weights) <= 0:
-            raise UsageError("--transfer-weights must not be negative, nor all 0")
+        check_weights(weights, len(counts))
         self._objective, self._labels_N, self._weights = objective, labels_N, list(weights)
         self._ends = torch.tensor(counts).cumsum(0).to(labels_N.device)
 
@@ -58,3 +56,15 @@ class WeightedStores:
                 share = own_labels / labels if name == "hard" else own_frames / frames
                 weighted[name] = weighted.get(name, torch.zeros_like(loss)) + share * loss
         return weighted
+
+
+def check_weights(weights: Sequence[float], num_stores: int) -> None:
+    """Check that there is a weight for each frame store.
+
+    Raises:
+        UsageError: another number of weights, one that is negative or not finite, or none above 0.
+    """
+    if len(weights) != num_stores:
+        raise UsageError(f"{num_stores} frame stores but {len(weights)} --transfer-weights; give one for each")
+    if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
+        raise UsageError("--transfer-weights must be finite and not negative, nor all 0")

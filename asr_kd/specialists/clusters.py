@@ -44,7 +44,8 @@ class ClusterOptions:
     seed: int = option("seed of starts and of the columns' order", default=1)
 
     def __post_init__(self) -> None:
-        if min(self.num_clusters, self.passes, self.restarts) < 1 or (self.cluster_size or 1) < 1:
+        size = 1 if self.cluster_size is None else self.cluster_size
+        if min(self.num_clusters, size, self.passes, self.restarts) < 1:
             raise UsageError("--num-clusters, --cluster-size, --passes and --restarts must be at least 1")
         if not self.temperature > 0:
             raise UsageError(f"--temperature must be above 0, got {self.temperature}")
@@ -98,7 +99,7 @@ def find_clusters(covariance_PP: np.ndarray, options: ClusterOptions) -> tuple[l
     """Pdf ids of each cluster, and the mean squared distance of a column to its centroid.
 
     Raises:
-        UsageError: more clusters, or states in each, than there are states that are ever predicted.
+        UsageError: as many clusters, or states in each, as there are states, or more.
     """
     num_pdfs = len(covariance_PP)
     if max(options.num_clusters, options.cluster_size or 1) >= num_pdfs:

@@ -3,7 +3,7 @@
 Legend: N frames, B frames of a batch, P pdfs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -39,15 +39,9 @@ def prediction_covariance(
         )
         return (probs_BP.T @ probs_BP).cpu().double(), probs_BP.sum(dim=0).cpu().double()
 
-    for _, (products, sums) in threaded_map(moments, chunks(store.num_frames), nj=nj):
+    for _, (products, sums) in threaded_map(moments, store.chunks(CHUNK_FRAMES), nj=nj):
         products_PP += products
         sums_P += sums
     mean_P = sums_P / store.num_frames
     covariance: np.ndarray = (products_PP / store.num_frames - torch.outer(mean_P, mean_P)).numpy()
     return covariance
-
-
-def chunks(num_frames: int) -> Iterator[slice]:
-    """Stretches of consecutive frames that are scored at a time."""
-    for begin in range(0, num_frames, CHUNK_FRAMES):
-        yield slice(begin, min(begin + CHUNK_FRAMES, num_frames))

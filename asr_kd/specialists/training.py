@@ -139,11 +139,10 @@ def paired_frames(
     pdfs = [None if own is None else own.pdfs for own in data.labels]
     labels = [own if own is None or not collapse else subset.classes(own) for own in pdfs]
     inside_P = subset.mask()
-    shuffle = decided_shuffle(
-        options.shuffle, data.stores, directory, device=device, begun=(directory / CHECKPOINT_FILE).exists()
-    )
+    begun = (directory / CHECKPOINT_FILE).exists()
+    shuffle = decided_shuffle(options.shuffle, data.stores, directory, device=device, begun=begun, num_sets=2)
 
-    def selected(inside: bool) -> FrameSet:
+    def selected(inside: bool, beside: FrameSet | None = None) -> FrameSet:
         masks = [
             np.zeros(store.num_frames, dtype=bool) if own is None else (own >= 0) & (inside_P[own] == inside)
             for store, own in zip(data.stores, pdfs, strict=True)
@@ -152,10 +151,17 @@ def paired_frames(
             where = "inside" if inside else "outside"
             raise DataError(f"{directory}: not one training frame {where} the cluster; it needs no specialist")
         return FrameSet(
-            data.stores, labels, use_unlabelled=False, selected=masks, device=device, shuffle_frames=shuffle
+            data.stores,
+            labels,
+            use_unlabelled=False,
+            selected=masks,
+            device=device,
+            shuffle_frames=shuffle,
+            beside=beside,
         )
 
-    return PairedFrames(selected(True), selected(False))
+    inside = selected(True)
+    return PairedFrames(inside, selected(False, beside=inside))
 
 
 def copy_weights(source: DNN, net: DNN) -> None:

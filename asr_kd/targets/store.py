@@ -8,7 +8,8 @@ Legend: N frames, B frames of a batch, P pdfs, K kept, R bytes of a record.
 """
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from asr_kd.stage import write_json
 from asr_kd.targets.ensemble import MEANS, ensemble_targets, mean_logits, stacked_logits
 from asr_kd.targets.record import RecordLayout
 from asr_kd.threads import threaded_map
+
+log = logging.getLogger(__name__)
 
 TARGETS_FILE, META_FILE = "targets.npy", "meta.json"
 CHUNK_FRAMES = 4096
@@ -82,9 +85,6 @@ def write_soft_targets(
     card = next(iter(members.values())).card
     top = min(options.top_k, card.num_pdfs)
     layout = RecordLayout(card.num_pdfs, top, options.tail_samples if top < card.num_pdfs else 0)
-    whole = options.dense or options.logits
-    shape = (store.num_frames, card.num_pdfs if whole else layout.num_bytes)
-    kind = np.dtype(np.float16 if whole else np.uint8)
     models = list(members.values())
 
     def averaged(x_BW: Tensor) -> Tensor:
@@ -95,39 +95,85 @@ def write_soft_targets(
     def targets(frames: slice) -> np.ndarray:
         blocks = store.windows(frames).to(device).split(block_frames(card.num_pdfs, len(models)))
         probs_BP = torch.cat([averaged(x_BW) for x_BW in blocks])
-        if whole:
+        if options.dense or options.logits:
             return np.asarray(probs_BP.half().cpu().numpy())
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + frames.start)
         return layout.pack(probs_BP, generator)
 
-    # Written in order and not mapped: on a full disk a mapped file kills the process, a write is an error.
-    with (
-        (directory / TARGETS_FILE).open("wb") as file,
-        tqdm(total=store.num_frames, unit="frame", unit_scale=True, disable=None) as progress,
-    ):
-        header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for _, rows in threaded_map(targets, store.chunks(CHUNK_FRAMES), nj=nj):
-            file.write(np.ascontiguousarray(rows).data)
-            progress.update(len(rows))
+    write_targets(
+        directory,
+        store,
+        targets,
+        models=members,
+        states_fingerprint=card.states_fingerprint,
+        layout=layout,
+        temperature=None if options.logits else options.temperature,
+        mean=options.mean,
+        dense=options.dense,
+        logits=options.logits,
+        nj=nj,
+    )
+
+
+def write_targets(
+    directory: Path,
+    store: FrameStore,
+    targets: Callable[[slice], np.ndarray],
+    *,
+    models: dict[Path, AcousticModel],
+    states_fingerprint: str,
+    layout: RecordLayout,
+    temperature: float | None,
+    mean: str,
+    dense: bool = False,
+    logits: bool = False,
+    nj: int = 1,
+) -> None:
+    """Write a soft-target store into an existing directory, a chunk of frames at a time.
+
+    Args:
+        targets: makes the records of consecutive frames; probabilities or logits ``[B, P]`` where these are kept.
+        models: that the targets are made from.
+        temperature: None where logits are kept.
+        mean: how the models are averaged, in words.
+        nj: threads that make targets.
+    """
+    whole = dense or logits
+    kind = np.dtype(np.float16 if whole else np.uint8)
+    shape = (store.num_frames, layout.num_pdfs if whole else layout.num_bytes)
+    rows = (made for _, made in threaded_map(targets, store.chunks(CHUNK_FRAMES), nj=nj))
+    _write_array(directory / TARGETS_FILE, rows, shape, kind)
     meta = {
         "frames": str(store.path),
         "index_fingerprint": store.index_fingerprint,
         "features_fingerprint": store.features_fingerprint,
         "feats_fingerprint": store.feats_fingerprint,
-        "states_fingerprint": card.states_fingerprint,
-        "models": {str(path): model.fingerprint for path, model in members.items()},
-        "models_fingerprint": models_fingerprint(members),
-        "num_pdfs": card.num_pdfs,
-        "temperature": None if options.logits else options.temperature,
-        "mean": options.mean,
-        "dense": options.dense,
-        "logits": options.logits,
+        "states_fingerprint": states_fingerprint,
+        "models": {str(path): model.fingerprint for path, model in models.items()},
+        "models_fingerprint": models_fingerprint(models),
+        "num_pdfs": layout.num_pdfs,
+        "temperature": temperature,
+        "mean": mean,
+        "dense": dense,
+        "logits": logits,
         "top_k": layout.top,
         "tail_samples": layout.tail,
-        "bytes_per_frame": shape[1] * (2 if whole else 1),
+        "bytes_per_frame": shape[1] * kind.itemsize,
     }
     write_json(directory / META_FILE, meta)
+
+
+def _write_array(path: Path, chunks: Iterable[np.ndarray], shape: tuple[int, int], kind: np.dtype) -> None:
+    """Written in order and not mapped: on a full disk a mapped file kills the process, a write is an error."""
+    with (
+        path.open("wb") as file,
+        tqdm(total=shape[0], unit="frame", unit_scale=True, disable=None) as progress,
+    ):
+        header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for rows in chunks:
+            file.write(np.ascontiguousarray(rows).data)
+            progress.update(len(rows))
 
 
 class SoftTargets:
@@ -191,8 +237,12 @@ class SoftTargets:
 class TargetReader:
     """Soft targets of a training set made of several frame stores, read in random batches.
 
+    They lie on the device where half of its free memory holds them. Elsewhere, as on the CPU, each store stays
+    memory-mapped: processes that train side by side share its pages.
+
     Args:
         stores: one store of soft targets for each frame store, in the same order.
+        device: where the batches are asked for.
         temperature: for stores of logits; the others have theirs.
 
     Raises:
@@ -216,10 +266,7 @@ class TargetReader:
         self.dense = first.dense or first.logits
         self._of_logits = first.logits
         self._layout = first.layout
-        # On the CPU each store stays memory-mapped: processes that train side by side share its pages.
-        rows = [store.rows for store in stores]
-        self._parts = rows if device.type == "cpu" or len(rows) == 1 else [torch.cat(rows)]
-        self._parts = [part.to(device) for part in self._parts]
+        self._parts = _placed([store.rows for store in stores], device)
         self._starts = [0, *np.cumsum([len(part) for part in self._parts]).tolist()]
 
     def dense_batch(self, frames_B: Tensor) -> Tensor:
@@ -238,6 +285,10 @@ class TargetReader:
         return self._layout.unpack(self._records(frames_B))
 
     def _records(self, frames_B: Tensor) -> Tensor:
+        """Gathered where they lie, and brought to where the frames are."""
+        return self._gathered(frames_B.to(self._parts[0].device)).to(frames_B.device)
+
+    def _gathered(self, frames_B: Tensor) -> Tensor:
         if len(self._parts) == 1:
             return torch.index_select(self._parts[0], 0, frames_B)
         records_BR = self._parts[0].new_empty((len(frames_B), self._parts[0].shape[1]))
@@ -245,6 +296,30 @@ class TargetReader:
             own_B = torch.nonzero((frames_B >= start) & (frames_B < start + len(part))).squeeze(1)
             records_BR[own_B] = torch.index_select(part, 0, frames_B[own_B] - start)
         return records_BR
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on a GPU."""
+    return int(torch.cuda.mem_get_info(device)[0])
+
+
+def _placed(parts: list[Tensor], device: torch.device) -> list[Tensor]:
+    """The records as one array on the device, or as they are."""
+    num_bytes = sum(part.nbytes for part in parts)
+    if device.type == "cpu":
+        return parts
+    if num_bytes > free_bytes(device) // 2:
+        log.info("soft targets stay on the host: %d bytes do not fit in half of the free memory", num_bytes)
+        return parts
+    return [joined(parts, device)]
+
+
+def joined(parts: Sequence[Tensor], device: torch.device) -> Tensor:
+    """All parts as one array ``[N, R]`` on a device, copied one by one: the host holds none of them twice."""
+    whole_NR = parts[0].new_empty((sum(map(len, parts)), parts[0].shape[1]), device=device)
+    for own_NR, part in zip(whole_NR.split([len(part) for part in parts]), parts, strict=True):
+        own_NR.copy_(part)
+    return whole_NR
 
 
 def _temperature(store: SoftTargets, given: float | None) -> float:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from asr_kd.train.frame_table import FrameTable, PaddedRows
 
+CPU = torch.device("cpu")
 SHARD_FRAMES = 4096
 SHARDS_A_BUFFER = 64
 FOUND_FRAMES = 1 << 15
@@ -139,25 +140,13 @@ def random_order(num_frames: int, seed: int) -> Tensor:
 def read_buffer(
     table: FrameTable, rows: PaddedRows, plan: EpochPlan, number: int, *, device: torch.device
 ) -> FrameBuffer:
-    """Read a buffer's shards from where they lie: its frames' rows, and of no others.
+    """Read a buffer's shards from where they lie.
 
     Args:
         table: of the whole set, on the CPU, with the rows of `rows`.
         number: which buffer of the plan.
     """
-    parts = [table.part(begin, end) for begin, end in plan.shards[number]]
-    lengths_S, frames_S, rows_S = (torch.cat(column) for column in zip(*parts, strict=True))
-    stops_S = rows_S + lengths_S + rows.context - 1
-    # Utterances that follow each other share a block, so most shards are one read.
-    border = torch.ones(1, dtype=torch.bool)
-    opens_S = torch.cat([border, (rows_S[1:] > stops_S[:-1]) | (rows_S[1:] < rows_S[:-1])])
-    begins_K, ends_K = rows_S[opens_S], stops_S[torch.cat([opens_S[1:], border])]
-    places_K = (ends_K - begins_K).cumsum(0) - (ends_K - begins_K)
-    block_S = opens_S.cumsum(0) - 1
-    read_RD = torch.empty((int((ends_K - begins_K).sum()), rows.dim), pin_memory=device.type == "cuda")
-    for begin, end, place in zip(begins_K.tolist(), ends_K.tolist(), places_K.tolist(), strict=True):
-        rows.copy(begin, end, read_RD[place : place + end - begin])
-    own = FrameTable.of_runs(lengths_S, frames_S, rows_S - begins_K[block_S] + places_K[block_S])
+    own, read_RD = read_rows(table, rows, plan.shards[number], device=CPU, pin_memory=device.type == "cuda")
     order_N = random_order(len(own), plan.seeds[number])
     return FrameBuffer(
         plan.begins[number],
@@ -167,10 +156,44 @@ def read_buffer(
     )
 
 
+def read_rows(
+    table: FrameTable,
+    rows: PaddedRows,
+    stretches: Sequence[tuple[int, int]],
+    *,
+    device: torch.device,
+    pin_memory: bool = False,
+) -> tuple[FrameTable, Tensor]:
+    """Copy the rows of some frames, and of no others, to one place.
+
+    Args:
+        table: on the CPU, with the rows of `rows`.
+        stretches: of positions ``(begin, end)``.
+        device: where to.
+        pin_memory: whether a GPU may copy them on by itself.
+
+    Returns:
+        The table of these frames alone, on the CPU, and their rows ``[R, D]``.
+    """
+    parts = [table.part(begin, end) for begin, end in stretches]
+    lengths_S, frames_S, rows_S = (torch.cat(column) for column in zip(*parts, strict=True))
+    stops_S = rows_S + lengths_S + rows.context - 1
+    # Utterances that follow each other share a block, so most shards are one read.
+    opens_S = torch.ones_like(rows_S, dtype=torch.bool)
+    opens_S[1:] = (rows_S[1:] > stops_S[:-1]) | (rows_S[1:] < rows_S[:-1])
+    begins_K, ends_K = rows_S[opens_S], stops_S[opens_S.roll(-1)]
+    places_K = (ends_K - begins_K).cumsum(0) - (ends_K - begins_K)
+    block_S = opens_S.cumsum(0) - 1
+    read_RD = torch.empty((int((ends_K - begins_K).sum()), rows.dim), device=device, pin_memory=pin_memory)
+    for begin, end, place in zip(begins_K.tolist(), ends_K.tolist(), places_K.tolist(), strict=True):
+        rows.copy(begin, end, read_RD[place : place + end - begin])
+    return FrameTable.of_runs(lengths_S, frames_S, rows_S - begins_K[block_S] + places_K[block_S]), read_RD
+
+
 def _beside_the_computation(pinned_RD: Tensor, device: torch.device) -> Tensor:
     """Copy to a GPU on a stream of its own and wait; only the thread that reads waits."""
-    if device.type == "cpu":
-        return pinned_RD
+    if device.type != "cuda":
+        return pinned_RD.to(device)
     # Memory of the main stream: what trains on it is in that stream, and so is what gets it next.
     moved_RD = torch.empty_like(pinned_RD, device=device)
     stream = torch.cuda.Stream(device)

@@ -1,10 +1,10 @@
 """The frames a network is trained on: one or several frame stores with labels, shuffled frame by frame.
 
-Legend: N frames of all stores, B frames of a batch, W width of a window.
+Legend: N frames of all stores, B frames of a batch, W width of a window, M members, R rows, D features.
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,15 @@ from torch import Tensor
 
 from asr_kd.errors import MismatchError
 from asr_kd.frames.store import FrameStore
-from asr_kd.train.frame_buffer import EpochPlan, FrameBuffer, ReadAhead, plan_epoch, random_order, read_buffer
+from asr_kd.train.frame_buffer import (
+    EpochPlan,
+    FrameBuffer,
+    ReadAhead,
+    plan_epoch,
+    random_order,
+    read_buffer,
+    read_rows,
+)
 from asr_kd.train.frame_table import PaddedRows, table_of_stores
 
 NO_LABEL = -1
@@ -57,7 +65,9 @@ class FrameSet:
         labels: a pdf id for each frame of each store (-1: none), or None where a store has none.
         use_unlabelled: whether frames without a label are trained on.
         selected: of each store the frames that may be trained on, ``[N]`` bool; None where all may.
-        shuffle_frames: frames read from disk and shuffled at a time; None for all at once.
+        shuffle_frames: frames read from disk and shuffled at a time; None for all at once. With None a GPU holds the
+            stores whole; with a number only the rows of so many frames, also where no more are trained on.
+        beside: another set of the same stores, labels and `shuffle_frames`; on the device the two share what they can.
 
     Attributes:
         labels_N: pdf id of every frame, int32, on the device.
@@ -72,10 +82,11 @@ class FrameSet:
         selected: Sequence[np.ndarray | None] | None = None,
         device: torch.device,
         shuffle_frames: int | None = None,
+        beside: "FrameSet | None" = None,
     ) -> None:
         check_same_features(stores)
         self.device = device
-        self.labels_N = _all_labels(stores, labels).to(device)
+        self.labels_N: Tensor = _all_labels(stores, labels).to(device) if beside is None else beside.labels_N
         eligible = [
             _both(chosen, None if use_unlabelled else _labelled(given, store.num_frames))
             for store, given, chosen in zip(stores, labels, selected or [None] * len(stores), strict=True)
@@ -85,8 +96,13 @@ class FrameSet:
         streams = shuffle_frames is not None and shuffle_frames < self._num_frames
         self._shuffle_frames = shuffle_frames if streams else None
         self._rows = PaddedRows([store.padded for store in stores], stores[0].left + 1 + stores[0].right)
-        if self._shuffle_frames is None and device.type != "cpu":
-            self._table, self._rows = self._table.to(device), self._rows.to(device)
+        if device.type != "cpu" and not streams:
+            if shuffle_frames is not None:
+                self._table, own_RD = read_rows(self._table, self._rows, [(0, self._num_frames)], device=device)
+                self._rows = PaddedRows([own_RD], self._rows.context)
+            else:
+                self._rows = self._rows.to(device) if beside is None else beside._rows
+            self._table = self._table.to(device)
 
     def __len__(self) -> int:
         """Frames of one epoch."""
@@ -141,6 +157,8 @@ class GroupFrames:
     def __init__(self, frames: FrameSet, seeds: Sequence[int]) -> None:
         self._frames, self._seeds = frames, seeds
         self.device, self.labels_N = frames.device, frames.labels_N
+        self._thread = ThreadPoolExecutor(1)
+        self._coming: dict[tuple[int, int], Future[Tensor]] = {}
 
     def num_batches(self, batch_size: int) -> int:
         """Steps of one epoch."""
@@ -152,14 +170,26 @@ class GroupFrames:
         Args:
             batch_size: frames of each member.
         """
-        num_frames, together = len(self._frames), batch_size * len(self._seeds)
+        buffer = self._frames.in_order(self._order(epoch, batch_size))
+        together = batch_size * len(self._seeds)
+        for begin in range(first_batch * together, buffer.end, together):
+            yield Batch(*buffer.batch(begin, min(begin + together, buffer.end)))
+
+    def _order(self, epoch: int, batch_size: int) -> Tensor:
+        """The order of an epoch; a thread draws the next one's while this one trains, for a GPU would wait for it."""
+        present, following = (epoch, batch_size), (epoch + 1, batch_size)
+        order = self._coming.pop(present, None) or self._thread.submit(self._drawn, *present)
+        self._coming = {following: self._thread.submit(self._drawn, *following)}
+        return order.result()
+
+    def _drawn(self, epoch: int, batch_size: int) -> Tensor:
+        """The positions of an epoch's frames ``[M * N]``, one batch of each member after the other."""
+        num_frames = len(self._frames)
         plans = [plan_epoch(num_frames, None, seed=own, epoch=epoch) for own in self._seeds]
-        order_MN = torch.stack([random_order(num_frames, plan.seeds[0]) for plan in plans])
+        orders = [random_order(num_frames, plan.seeds[0]) for plan in plans]
         whole = num_frames // batch_size * batch_size
-        batches = order_MN[:, :whole].unflatten(1, (-1, batch_size)).transpose(0, 1)
-        buffer = self._frames.in_order(torch.cat([batches.flatten(), order_MN[:, whole:].flatten()]))
-        for begin in range(first_batch * together, order_MN.numel(), together):
-            yield Batch(*buffer.batch(begin, min(begin + together, order_MN.numel())))
+        batches = torch.stack([order_N[:whole].view(-1, batch_size) for order_N in orders], dim=1)
+        return torch.cat([batches.flatten(), *(order_N[whole:] for order_N in orders)])
 
 
 def _labelled(labels_N: np.ndarray | None, num_frames: int) -> np.ndarray | None:

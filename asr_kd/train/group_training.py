@@ -22,8 +22,8 @@ from asr_kd.train.checkpoint import CHECKPOINT_FILE, GROUP_FOLDER
 from asr_kd.train.dev_set import DevSet
 from asr_kd.train.frame_set import FrameSet, GroupFrames
 from asr_kd.train.loop import Trainer, TrainOptions
-from asr_kd.train.metrics import METRICS_FILE
-from asr_kd.train.model_training import TrainingData
+from asr_kd.train.metrics import METRICS_FILE, epochs_done
+from asr_kd.train.model_training import TrainingData, discard_group
 from asr_kd.train.objective import HardTargets
 from asr_kd.train.selection import SelectOptions
 from asr_kd.train.shuffle import SHUFFLE_FILE, frames_that_fit, free_bytes
@@ -94,10 +94,11 @@ def train_group(
     Args:
         data: `why_not_together` says nothing.
         options: the seed is that of the members.
-        seeds: of the members.
+        seeds: of the members, in the same order whenever they are trained on.
         directories: of the members. Checkpoints lie in the first one until all models are there.
 
     Raises:
+        DataError: no frame with a label is selected.
         MismatchError: a store without labels.
     """
     data.check_labelled()
@@ -106,7 +107,7 @@ def train_group(
     if not folder.exists() and all((directory / MODEL_FILE).exists() for directory in directories):
         return
     _begin(folder, seeds, directories)
-    selected = data.select(select)
+    selected = data.select(select, use_unlabelled=False)
     frames = FrameSet(
         data.stores,
         [None if labels is None else labels.pdfs for labels in data.labels],
@@ -140,14 +141,17 @@ def train_group(
 
 def _begin(folder: Path, seeds: Sequence[int], directories: Sequence[Path]) -> None:
     """Make the folder of checkpoints; what is left of other members, or of one that was begun alone, goes."""
+    about = folder / GROUP_FILE
+    carries_on = about.exists() and json.loads(about.read_text(encoding="utf-8"))["seeds"] == list(seeds)
+    why = f"the seeds {' '.join(map(str, seeds))} are trained together now"
     for directory in directories:
+        if (directory / CHECKPOINT_FILE).exists():
+            log.warning("%s: %d epochs of it alone are thrown away: %s", directory, epochs_done(directory), why)
         for name in (CHECKPOINT_FILE, SHUFFLE_FILE):
             (directory / name).unlink(missing_ok=True)
-        if directory / GROUP_FOLDER != folder:
-            shutil.rmtree(directory / GROUP_FOLDER, ignore_errors=True)
-    about = folder / GROUP_FILE
-    if about.exists() and json.loads(about.read_text(encoding="utf-8"))["seeds"] == list(seeds):
+        if directory / GROUP_FOLDER != folder or not carries_on:
+            discard_group(directory, why)
+    if carries_on:
         return
-    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     write_json(about, {"seeds": list(seeds)})

@@ -42,10 +42,7 @@ class MetricsLog:
     def write(self, metrics: dict[str, float]) -> None:
         """Add one epoch."""
         epoch = int(metrics["epoch"])
-        plain = {
-            name: int(value) if name in ("epoch", "frames") else round(value, 6) for name, value in metrics.items()
-        }
-        self._lines.append(json.dumps(plain))
+        self._lines.append(json.dumps({name: _rounded(name, value) for name, value in metrics.items()}))
         write_text(self._path, "\n".join(self._lines) + "\n")
         for name, value in metrics.items():
             self._board.add_scalar(name, value, epoch)
@@ -55,6 +52,19 @@ class MetricsLog:
     def close(self) -> None:
         """Write out what TensorBoard still holds."""
         self._board.close()
+
+
+def _rounded(name: str, value: float) -> float:
+    if name in ("epoch", "frames"):
+        return int(value)
+    # A learning rate may be far below 1e-6.
+    return float(f"{value:.6g}") if name == "learning_rate" else round(value, 6)
+
+
+def epochs_done(directory: Path) -> int:
+    """How many epochs a directory's ``metrics.jsonl`` tells of."""
+    path = directory / METRICS_FILE
+    return len(path.read_text().splitlines()) if path.exists() else 0
 
 
 def batch_sums(losses: Mapping[str, Tensor], logits_BP: Tensor, labels_B: Tensor) -> dict[str, Tensor]:

@@ -24,6 +24,7 @@ from asr_kd.train.checkpoint import CHECKPOINT_FILE, GROUP_FOLDER
 from asr_kd.train.dev_set import EVAL_FRAMES, DevSet
 from asr_kd.train.frame_set import FrameSet, check_same_features, store_names
 from asr_kd.train.loop import Trainer, TrainOptions, Transform, log
+from asr_kd.train.metrics import epochs_done
 from asr_kd.train.objective import Objective
 from asr_kd.train.selection import SelectOptions, report_selection, select_frames
 from asr_kd.train.shuffle import decided_shuffle
@@ -57,14 +58,14 @@ class TrainingData:
         dev_store = FrameStore(dev_frames)
         check_same_features([*stores, dev_store])
         given = [Labels.load(path) for path in labels]
-        matched = match_labels([dev_store, *stores], [Labels.load(dev_labels), *given])
-        dev = matched[0]
+        dev = match_labels([dev_store, *stores], [Labels.load(dev_labels), *given])[0]
         if dev is None:
             raise MismatchError(f"{dev_labels}: not the labels of {dev_frames}; run asr-kd align again")
         for one in (dev, *given):
             if not (one.pdfs >= 0).any():
                 raise DataError(f"{one.path}: not one frame has a label")
-        return TrainingData(stores, matched[1:], dev_store, dev)
+        # By themselves: the dev set's are none to train on.
+        return TrainingData(stores, match_labels(stores, given), dev_store, dev)
 
     @cached_property
     def given_labels(self) -> list[Labels]:
@@ -96,15 +97,18 @@ class TrainingData:
             trained_on=store_names(self.stores),
         )
 
-    def select(self, options: SelectOptions) -> list[np.ndarray | None]:
+    def select(self, options: SelectOptions, *, use_unlabelled: bool) -> list[np.ndarray | None]:
         """The frames of each store that are trained on ``[N]``, None where all are; what remains is logged.
+
+        Args:
+            use_unlabelled: whether frames without a label are trained on; they are selected in any case.
 
         Raises:
             DataError: nothing remains.
             MismatchError: pdfs of a store without labels are asked for.
         """
         selected = [select_frames(*own, options) for own in zip(self.stores, self.labels, strict=True)]
-        report_selection(self.stores, self.labels, selected)
+        report_selection(self.stores, self.labels, selected, use_unlabelled=use_unlabelled)
         return selected
 
     def log_prior(self, selected: Sequence[np.ndarray | None]) -> Tensor | None:
@@ -117,6 +121,14 @@ class TrainingData:
         if not any((pdfs >= 0).any() for pdfs in labels):
             return None
         return torch.from_numpy(log_prior(labels, self.dev_labels.num_pdfs))
+
+
+def discard_group(directory: Path, why: str) -> None:
+    """Remove what members that were trained together left in a directory, and warn of it."""
+    folder = directory / GROUP_FOLDER
+    if folder.exists():
+        log.warning("%s: %d epochs of members trained together are thrown away: %s", folder, epochs_done(folder), why)
+        shutil.rmtree(folder)
 
 
 @torch.inference_mode()
@@ -164,16 +176,17 @@ def train_model(
         transforms: done to each step's inputs before network and criterion see them.
 
     Raises:
+        DataError: no frame is selected that is trained on.
         MismatchError: a store without labels, where frames without a label are not trained on.
     """
     device = prepare(options.device)
     whole, under_way = directory / MODEL_FILE, directory / CHECKPOINT_FILE
-    shutil.rmtree(directory / GROUP_FOLDER, ignore_errors=True)  # begun together with others
+    discard_group(directory, "this one is trained alone now")
     if whole.exists() and not under_way.exists():
         return AcousticModel.load(directory).to(device)
     if not use_unlabelled:
         data.check_labelled()
-    selected = data.select(select or SelectOptions())
+    selected = data.select(select or SelectOptions(), use_unlabelled=use_unlabelled)
     shuffle = decided_shuffle(options.shuffle, data.stores, directory, device=device, begun=under_way.exists())
     frames = FrameSet(
         data.stores,

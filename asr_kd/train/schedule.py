@@ -38,10 +38,18 @@ class OptimizerOptions:
     newbob_halvings: int = option("newbob: training ends after so many halvings", default=5)
 
     def __post_init__(self) -> None:
-        if self.learning_rate <= 0:
-            raise UsageError(f"--learning-rate must be above 0, got {self.learning_rate}")
+        if not 0 < self.learning_rate < math.inf:
+            raise UsageError(f"--learning-rate must be above 0 and finite, got {self.learning_rate}")
+        if not 0 <= self.final_learning_rate < math.inf:
+            raise UsageError(f"--final-learning-rate must be at least 0 and finite, got {self.final_learning_rate}")
+        if not 0 <= self.momentum < 1:
+            raise UsageError(f"--momentum must be at least 0 and below 1, got {self.momentum}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise UsageError(f"--weight-decay must be at least 0 and finite, got {self.weight_decay}")
         if self.max_norm is not None and not self.max_norm > 0:
             raise UsageError(f"--max-norm must be above 0, got {self.max_norm}")
+        if self.newbob_halvings < 1:
+            raise UsageError(f"--newbob-halvings must be at least 1, got {self.newbob_halvings}")
 
 
 def make_optimizers(net: nn.Module, options: OptimizerOptions, *, half: bool = False) -> list[torch.optim.Optimizer]:

@@ -74,12 +74,17 @@ def draw_utterances(index: FrameIndex, fraction: float, *, seed: int) -> np.ndar
 
 
 def report_selection(
-    stores: Sequence[FrameStore], labels: Sequence[Labels | None], selected: Sequence[np.ndarray | None]
+    stores: Sequence[FrameStore],
+    labels: Sequence[Labels | None],
+    selected: Sequence[np.ndarray | None],
+    *,
+    use_unlabelled: bool,
 ) -> None:
     """Log what remains of the training frames.
 
     Args:
         selected: as from `select_frames`, of each store.
+        use_unlabelled: whether frames without a label are trained on.
 
     Raises:
         DataError: nothing remains.
@@ -90,6 +95,8 @@ def report_selection(
     counts_P: np.ndarray | None = None
     for store, own, chosen_N in zip(stores, labels, selected, strict=True):
         chosen_N = np.ones(store.num_frames, dtype=bool) if chosen_N is None else chosen_N
+        if own is not None and not use_unlabelled:
+            chosen_N = chosen_N & (own.pdfs >= 0)
         frames += int(chosen_N.sum())
         of_utterance_N = np.repeat(np.arange(len(store.index.counts)), store.index.counts)
         utterances += len(np.unique(of_utterance_N[chosen_N]))
@@ -99,7 +106,10 @@ def report_selection(
             counts = np.bincount(pdfs, minlength=own.num_pdfs)
             counts_P = counts if counts_P is None else counts_P + counts
     if not frames:
-        raise DataError("no frame is left to train on: raise --train-fraction, or see --leave-out-pdfs and --only-pdfs")
+        kind = "frame" if use_unlabelled else "labelled frame"
+        raise DataError(
+            f"no {kind} is left to train on: raise --train-fraction, or see --leave-out-pdfs and --only-pdfs"
+        )
     total = sum(store.num_frames for store in stores)
     log.info("selected %d of %d frames, %d of %d utterances", frames, total, utterances, all_utterances)
     if counts_P is not None:

@@ -38,16 +38,24 @@ class ShuffleOptions:
 
 
 def decided_shuffle(
-    options: ShuffleOptions, stores: Sequence[FrameStore], directory: Path, *, device: torch.device, begun: bool
+    options: ShuffleOptions,
+    stores: Sequence[FrameStore],
+    directory: Path,
+    *,
+    device: torch.device,
+    begun: bool,
+    num_sets: int = 1,
 ) -> int | None:
     """Frames to shuffle at a time, None for all at once; a run that was begun goes on as it began.
 
     The order of frames depends on it, so free memory is asked only when a run begins. `SHUFFLE_FILE` in the run's
-    directory says what was decided, unless it was all at once.
+    directory says what was decided, unless it was all at once. Whole stores count, however few of their frames are
+    trained on.
 
     Args:
         directory: of the run.
         begun: whether the run left a checkpoint there.
+        num_sets: sets of frames that are read side by side, as many frames of each.
     """
     path = directory / SHUFFLE_FILE
     if options.shuffle_frames is not None:
@@ -56,20 +64,20 @@ def decided_shuffle(
         return int(json.loads(path.read_text(encoding="utf-8"))["shuffle_frames"])
     if begun:
         return None
-    found = frames_that_fit(stores, free_bytes(device) // 2)
+    found = frames_that_fit(stores, free_bytes(device) // 2, num_sets=num_sets)
     if found is not None:
         log.info("not all frames fit in half of the free memory: %d are read and shuffled at a time", found)
         write_json(path, {"shuffle_frames": found})
     return found
 
 
-def frames_that_fit(stores: Sequence[FrameStore], num_bytes: int) -> int | None:
-    """None where all frames fit in memory; else the frames of a buffer of which two fit, a power of two."""
+def frames_that_fit(stores: Sequence[FrameStore], num_bytes: int, *, num_sets: int = 1) -> int | None:
+    """None where all frames fit in memory; else frames of a buffer of which each set has two, a power of two."""
     num_frames = sum(store.num_frames for store in stores)
     features = sum(store.padded.nbytes for store in stores)
     if features + num_frames * BYTES_BESIDE_FEATURES <= num_bytes:
         return None
-    fitting = num_bytes * num_frames // (BUFFERS * (features + num_frames * BYTES_BESIDE_FEATURES))
+    fitting = num_bytes * num_frames // (BUFFERS * num_sets * (features + num_frames * BYTES_BESIDE_FEATURES))
     return min(MOST_FRAMES, 1 << max(fitting.bit_length() - 1, 0))
 
 

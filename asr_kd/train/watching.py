@@ -12,6 +12,7 @@ from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.labels import Labels, match_labels
 from asr_kd.options import option
 from asr_kd.train.dev_set import DevSet
+from asr_kd.train.frame_set import check_same_features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +47,12 @@ def watched_sets(
     """The sets to report on: ``test``, and ``fitted``, the selected frames of the first store with labels.
 
     Raises:
-        MismatchError: the labels given are of other frames or states.
+        MismatchError: the frames given have other features, or the labels are of other frames or states.
     """
     watched: dict[str, DevSet] = {}
     if options.watch_frames is not None and options.watch_labels is not None:
         store, own = FrameStore(options.watch_frames), Labels.load(options.watch_labels)
+        check_same_features([stores[0], store])
         match_labels([store], [own])
         if own.states_fingerprint != states_fingerprint:
             raise MismatchError(

@@ -18,7 +18,7 @@ import torch
 
 from asr_kd import __version__
 from asr_kd.cli import main as main_module
-from asr_kd.cli.main import COMMANDS, main
+from asr_kd.cli.main import COMMANDS, RESUMING, main
 from asr_kd.errors import AsrKdError, DataError, StaleError, UsageError, missing_package
 from asr_kd.options import option
 
@@ -100,11 +100,23 @@ def test_wrong_usage_found_by_the_command_itself_is_exit_2(command: Callable[...
     assert command(UsageError("--parts: wrong")) == 2
 
 
-def test_ctrl_c_exits_with_130_and_says_that_the_work_can_go_on(
-    command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("resuming", "then"), [((), "begins anew"), (("try-it",), "carries on from here")])
+def test_ctrl_c_exits_with_130_and_says_whether_the_work_can_go_on(
+    command: Callable[..., int],
+    complaint: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+    resuming: tuple[str, ...],
+    then: str,
 ) -> None:
+    monkeypatch.setattr(main_module, "RESUMING", resuming)
     assert command(KeyboardInterrupt()) == 130
-    assert "the same command carries on" in capsys.readouterr().err
+    assert complaint() == f"asr-kd try-it: interrupted; the same command {then}"
+
+
+def test_those_commands_carry_on_whose_stage_does_and_the_sweep_of_them() -> None:
+    modules = Path(main_module.__file__).parent.glob("*.py")
+    resuming = {path.stem.replace("_", "-") for path in modules if "stage.resuming()" in path.read_text()}
+    assert resuming | {"sweep"} == set(RESUMING)
 
 
 def test_a_terminated_command_cleans_up_as_after_ctrl_c(command: Callable[..., int]) -> None:

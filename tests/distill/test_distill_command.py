@@ -180,6 +180,9 @@ def test_the_order_in_which_members_are_named_does_not_matter(pipeline: Pipeline
         (("--teachers", "a", "--match-logits"), "--match-logits needs --soft-targets"),
         (("--soft-targets", "a", "--temperature", 2, "--match-logits"), "and no --temperature"),
         (("--soft-targets", "a", "b"), "1 frame stores but 2 --soft-targets"),
+        (("--soft-targets", "a", "--transfer-weights", 1, 2), "1 frame stores but 2 --transfer-weights"),
+        (("--soft-targets", "a", "--transfer-weights", -1), "must be finite and not negative"),
+        (("--soft-targets", "a", "--mean", "geometric"), "leave --mean out"),
         (("--soft-targets", "a", "--soft-weight", 0, "--hard-weight", 0), "nor both 0"),
         (("--soft-targets", "a", "--hard-weight", 0, "--mix"), "leave --soft-targets out"),
         (("--teachers", "a", "--temperature", 2, "--mix"), "give --hard-weight 0"),
@@ -236,6 +239,18 @@ def test_the_labels_term_needs_labels(pipeline: Pipeline, tmp_path: Path, compla
     soft = ("--soft-targets", exp / "soft/extra")
     assert run("distill", *WEIGHTS, *pipeline.dev, *soft, "--", exp / "frames/extra", tmp_path / "out") == 2
     assert "--hard-weight above 0 needs --labels" in complaint()
+
+
+def test_labels_of_no_frames_trained_on_are_refused(
+    pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str]
+) -> None:
+    """Those of the dev set are of frames that are there too, and would be a labels' term of nothing."""
+    exp = pipeline.exp
+    words = (*WEIGHTS, *pipeline.dev, "--labels", exp / "ali/dev", "--soft-targets", exp / "soft/extra")
+    assert run("distill", *words, "--", exp / "frames/extra", tmp_path / "out") == 1
+    message = complaint()
+    assert f"{exp / 'ali/dev'}: labels of the frames" in message
+    assert f"none of {exp / 'frames/extra'} holds" in message
 
 
 def test_weighted_stores_and_selected_frames_are_trained_on(pipeline: Pipeline, tmp_path: Path) -> None:

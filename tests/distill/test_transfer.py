@@ -1,5 +1,6 @@
 """A store of weight 2 counts as one that is there twice."""
 
+import math
 from dataclasses import dataclass
 
 import pytest
@@ -63,7 +64,7 @@ def test_a_batch_of_frames_that_do_not_count_moves_nothing() -> None:
     assert torch.equal(found, torch.zeros(3, PDFS))
 
 
-@pytest.mark.parametrize("wrong", [[1.0], [1.0, -1.0], [0.0, 0.0]])
+@pytest.mark.parametrize("wrong", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, math.nan], [1.0, math.inf]])
 def test_weights_that_are_none_are_wrong_usage(wrong: list[float]) -> None:
     with pytest.raises(UsageError, match="--transfer-weights"):
         WeightedStores(SoftAndHard(torch.ones(2, 2), torch.zeros(2)), torch.zeros(2), [1, 1], wrong)

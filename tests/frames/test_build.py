@@ -11,6 +11,7 @@ from asr_kd.cli.main import main
 from asr_kd.corpus.audio import read_audio
 from asr_kd.corpus.data_dir import Utterance, load_data_dir, write_data_dir
 from asr_kd.frames.fbank import Fbank, FbankOptions
+from asr_kd.frames.images import write_images
 from asr_kd.frames.store import FEATS_FILE, FrameStore
 from asr_kd.stage import fingerprint
 
@@ -110,6 +111,14 @@ def test_a_prior_of_other_features_is_refused(data: Path, tmp_path: Path, capsys
     message = capsys.readouterr().err.splitlines()[-1]
     assert str(train.path) in message
     assert "'num_mel_bins': 23" in message
+
+
+def test_a_prior_without_filter_banks_is_refused(data: Path, tmp_path: Path, complaint: Callable[[], str]) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    write_images(images, ["a", "b"], np.zeros((2, 3, 3), np.uint8))
+    assert make_fbank("--cmvn-prior-frames", 10, "--prior", images, data, tmp_path / "out") == 1
+    assert f"--prior {images} holds other filter banks than those asked for: none" in complaint()
 
 
 def test_an_utterance_shorter_than_a_window_is_left_out_and_named(

@@ -65,7 +65,9 @@ def test_as_many_clusters_or_states_as_there_are_states_are_refused(wrong: dict[
         find_clusters(confused_in_groups(), ClusterOptions(**wrong))
 
 
-@pytest.mark.parametrize("wrong", [{"num_clusters": 0}, {"num_clusters": 2, "temperature": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"num_clusters": 0}, {"num_clusters": 2, "cluster_size": 0}, {"num_clusters": 2, "temperature": 0.0}]
+)
 def test_options_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         ClusterOptions(**wrong)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """From a generalist and a subset to a specialist on disk."""
 
+import gc
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,8 @@ from asr_kd.specialists import training
 from asr_kd.specialists.specialist import DUSTBIN, Specialist, load_specialists
 from asr_kd.specialists.start import start_from
 from asr_kd.specialists.subset import Subset
-from asr_kd.specialists.training import specialist_card, train_on, train_specialist
+from asr_kd.specialists.training import paired_frames, specialist_card, train_on, train_specialist
+from asr_kd.train import shuffle
 from asr_kd.train.checkpoint import CHECKPOINT_FILE
 from asr_kd.train.loop import TrainOptions
 from asr_kd.train.model_training import TrainingData
@@ -127,6 +129,21 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     found = train_specialist(data, generalist, SUBSET, OPTIONS, cut, regularize=regularize)
     for name, value in expected.net.state_dict().items():
         assert torch.equal(found.net.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize(("free", "whole"), [(10**9, 1), (10_000, 0)])
+def test_the_features_are_on_the_gpu_once_or_not_at_all(
+    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, whole: int
+) -> None:
+    gpu = torch.device("meta")  # stands for one: what lies there has a size, but no values
+    monkeypatch.setattr(shuffle, "free_bytes", lambda device: free)
+    frames = paired_frames(data, SUBSET, OPTIONS, tmp_path, device=gpu, collapse=True)
+    batches = list(frames.epoch(seed=1, epoch=0, batch_size=64))
+    assert sum(len(batch.frames_B) for batch in batches) == len(frames)
+    gc.collect()
+    tensors = [thing for thing in gc.get_objects() if issubclass(type(thing), torch.Tensor) and thing.device == gpu]
+    sizes = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in tensors}
+    assert list(sizes.values()).count(data.stores[0].padded.nbytes) == whole
 
 
 def test_trained_on_it_stays_a_full_model(data: TrainingData, generalist: AcousticModel, tmp_path: Path) -> None:

@@ -19,10 +19,12 @@ from asr_kd.targets.store import (
     SoftTargetOptions,
     SoftTargets,
     TargetReader,
+    joined,
     write_soft_targets,
 )
 
 CPU = torch.device("cpu")
+GPU = torch.device("meta")  # stands for one: what lies there has a size, but no values
 Made = tuple[FrameStore, dict[Path, AcousticModel]]
 
 
@@ -125,6 +127,28 @@ def test_several_stores_are_read_as_one(
     reader = TargetReader(targets, CPU)
     alone = TargetReader(targets[1:], CPU)
     torch.testing.assert_close(reader.dense_batch(torch.tensor([30, 50])), alone.dense_batch(torch.tensor([0, 20])))
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_targets_go_to_the_gpu_where_half_of_its_free_memory_holds_them_and_else_their_batches_do(
+    tmp_path: Path, made: Made, dense: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    targets = [written(tmp_path / str(n), made, dense=dense, seed=n) for n in (1, 2)]
+    num_bytes = sum(own.rows.nbytes for own in targets)
+    for free, device in ((2 * num_bytes, GPU), (2 * num_bytes - 1, CPU)):
+        monkeypatch.setattr(store_module, "free_bytes", lambda _, free=free: free)
+        reader = TargetReader(targets, GPU)
+        assert {part.device for part in reader._parts} == {device}
+        assert sum(part.nbytes for part in reader._parts) == num_bytes
+    some = torch.tensor([3, 240, 120, 121])
+    batch_of = TargetReader.dense_batch if dense else TargetReader.sparse_batch
+    for found, expected in zip(batch_of(reader, some), batch_of(TargetReader(targets, CPU), some), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_the_stores_records_are_one_after_the_other_where_they_are_joined(tmp_path: Path, made: Made) -> None:
+    rows = [written(tmp_path / str(seed), made, seed=seed).rows for seed in (1, 2)]
+    assert torch.equal(joined(rows, CPU), torch.cat(rows))
 
 
 @pytest.mark.parametrize("change", [{"temperature": 3.0}, {"mean": "geometric"}, {"dense": False}])

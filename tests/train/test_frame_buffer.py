@@ -15,7 +15,9 @@ from training_problem import CPU, Problem, learnable_labels
 
 from asr_kd.frames.store import FrameStore
 from asr_kd.train import frame_set
+from asr_kd.train.frame_buffer import read_rows
 from asr_kd.train.frame_set import FrameSet
+from asr_kd.train.frame_table import PaddedRows, table_of_stores
 from asr_kd.train.loop import Trainer
 
 MakeStore = Callable[..., FrameStore]
@@ -191,6 +193,20 @@ def test_an_interrupted_epoch_reads_only_what_is_left(
 
 def test_a_set_without_a_label_has_no_batches(stores: list[FrameStore]) -> None:
     assert batches_of(FrameSet(stores, [None, None], use_unlabelled=False, device=CPU)) == []
+
+
+@given(share=st.sampled_from([0.0, 0.02, 0.5, 1.0]), seed=st.integers(0, 99))
+@settings(max_examples=20)
+def test_the_rows_of_some_frames_are_read_and_no_others(stores: list[FrameStore], share: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    table = table_of_stores(stores, [rng.random(store.num_frames) < share for store in stores])
+    rows, everything = PaddedRows([store.padded for store in stores], 4), torch.arange(len(table))
+    own, own_RD = read_rows(table, rows, [(0, len(table))], device=CPU)
+    (frames, firsts), (own_frames, own_firsts) = table.locate(everything), own.locate(everything)
+    assert torch.equal(own_frames, frames)
+    if len(table):
+        assert torch.equal(PaddedRows([own_RD], 4).windows(own_firsts), rows.windows(firsts))
+    assert len(own_RD) == len({int(first) + number for first in firsts for number in range(4)})
 
 
 def test_training_from_shards_resumes_exactly(

@@ -1,5 +1,7 @@
 """Every frame is trained on once an epoch, in an order that the seed and the epoch alone decide."""
 
+import gc
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -10,9 +12,11 @@ from hypothesis import strategies as st
 
 from asr_kd.errors import MismatchError
 from asr_kd.frames.store import FrameStore
-from asr_kd.train.frame_set import FrameSet
+from asr_kd.train import frame_set
+from asr_kd.train.frame_set import FrameSet, GroupFrames
 
 CPU = torch.device("cpu")
+GPU = torch.device("meta")  # stands for one: what lies there has a size, but no values
 MakeStore = Callable[..., FrameStore]
 
 
@@ -97,3 +101,107 @@ def test_stores_of_other_features_are_a_mismatch_that_names_both(make_store: Mak
     for store in stores:
         assert str(store.path) in str(error.value)
         assert store.features_fingerprint in str(error.value)
+
+
+def gpu_bytes() -> int:
+    """Bytes of all tensors on the GPU, storages that are shared counted once."""
+    gc.collect()
+    tensors = [thing for thing in gc.get_objects() if issubclass(type(thing), torch.Tensor) and thing.device == GPU]
+    return sum({t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in tensors}.values())
+
+
+def on_gpu(
+    stores: list[FrameStore], selected: list[np.ndarray], shuffle_frames: int | None, beside: FrameSet | None = None
+) -> FrameSet:
+    return FrameSet(
+        stores,
+        [labelled(store) for store in stores],
+        use_unlabelled=False,
+        selected=selected,
+        device=GPU,
+        shuffle_frames=shuffle_frames,
+        beside=beside,
+    )
+
+
+@pytest.fixture
+def stores(make_store: MakeStore) -> list[FrameStore]:
+    """Two stores of 1,800 frames, 288,960 bytes of features."""
+    return [make_store([90] * 10, dim=40, seed=seed) for seed in (1, 2)]
+
+
+@pytest.fixture
+def few(stores: list[FrameStore]) -> list[np.ndarray]:
+    """An utterance of each store."""
+    return [np.arange(store.num_frames) < 90 for store in stores]
+
+
+@pytest.mark.parametrize("shuffle_frames", [180, 4096])
+def test_few_frames_of_stores_that_do_not_fit_bring_only_their_own_rows_to_the_gpu(
+    stores: list[FrameStore], few: list[np.ndarray], shuffle_frames: int
+) -> None:
+    before = gpu_bytes()
+    frames = on_gpu(stores, few, shuffle_frames)
+    labels, rows = 4 * 1800, 4 * 40 * 2 * 93
+    assert labels + rows <= gpu_bytes() - before < labels + rows + 1000
+    batches = list(frames.epoch(seed=1, epoch=0, batch_size=64))
+    assert [batch.inputs_BW.shape for batch in batches] == [(64, 160), (64, 160), (52, 160)]
+
+
+def test_more_frames_than_are_read_at_a_time_come_to_the_gpu_in_buffers(stores: list[FrameStore]) -> None:
+    before = gpu_bytes()
+    frames = on_gpu(stores, [np.ones(900, bool)] * 2, 512)
+    assert gpu_bytes() - before == 4 * 1800
+    held = [gpu_bytes() - before for _ in frames.epoch(seed=1, epoch=0, batch_size=64)]
+    assert len(held) == frames.num_batches(64)
+    assert 4 * 40 * 400 < max(held) < 289_000
+
+
+def test_where_the_stores_fit_two_sets_of_them_share_rows_and_labels_on_the_gpu(
+    stores: list[FrameStore], few: list[np.ndarray]
+) -> None:
+    before = gpu_bytes()
+    some = on_gpu(stores, few, None)
+    alone = gpu_bytes() - before
+    others = on_gpu(stores, [~mask for mask in few], None, beside=some)
+    assert alone > 4 * 40 * 1860 + 4 * 1800
+    assert gpu_bytes() - before - alone < 4000
+    assert others.labels_N is some.labels_N
+    assert [len(batch.frames_B) for batch in others.epoch(seed=1, epoch=0, batch_size=1000)] == [1000, 620]
+
+
+def test_no_frame_at_all_is_no_batch_on_the_gpu_either(stores: list[FrameStore]) -> None:
+    assert list(on_gpu(stores, [np.zeros(900, bool)] * 2, 512).epoch(seed=1, epoch=0, batch_size=8)) == []
+
+
+def test_a_member_of_a_group_hears_the_frames_in_its_own_order(make_store: MakeStore) -> None:
+    store = make_store([50])
+    frames = FrameSet([store], [labelled(store)], use_unlabelled=False, device=CPU)
+    group = GroupFrames(frames, seeds := (3, 1, 2))
+    for epoch in (0, 1, 2, 7, 7):
+        alone = [frames.epoch(seed=seed, epoch=epoch, batch_size=16) for seed in seeds]
+        expected = [torch.cat([batch.frames_B for batch in batches]) for batches in zip(*alone, strict=True)]
+        for first in (0, 2):
+            found = [batch.frames_B for batch in group.epoch(seed=0, epoch=epoch, batch_size=16, first_batch=first)]
+            assert len(found) == 4 - first
+            assert all(torch.equal(*pair) for pair in zip(found, expected[first:], strict=True))
+
+
+def test_the_next_epochs_orders_are_drawn_while_a_group_trains(
+    make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, drawn, done = make_store([50]), [], threading.Event()
+
+    def watched(num_frames: int, seed: int) -> torch.Tensor:
+        drawn.append((seed, threading.current_thread() is threading.main_thread()))
+        if len(drawn) == 4:
+            done.set()
+        return frame_set_order(num_frames, seed)
+
+    frame_set_order = frame_set.random_order
+    monkeypatch.setattr(frame_set, "random_order", watched)
+    frames = FrameSet([store], [labelled(store)], use_unlabelled=False, device=CPU)
+    batches = GroupFrames(frames, (3, 1)).epoch(seed=0, epoch=4, batch_size=16)
+    next(batches)
+    assert done.wait(timeout=20)
+    assert drawn == [(seed * 1_000_003 + epoch, False) for epoch in (4, 5) for seed in (3, 1)]

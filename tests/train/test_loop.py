@@ -103,6 +103,11 @@ def test_the_cosine_ends_at_its_final_part(problem: Problem, tmp_path: Path) -> 
     assert rates[-1] < 0.003
 
 
+def test_a_small_learning_rate_is_recorded_as_it_is(problem: Problem, tmp_path: Path) -> None:
+    problem.with_options(learning_rate=1.234567e-7, final_learning_rate=1.0).run(tmp_path)
+    assert [row["learning_rate"] for row in metrics(tmp_path)] == [1.23457e-7] * 3
+
+
 def test_the_seed_alone_decides_a_run(problem: Problem, tmp_path: Path) -> None:
     asked = problem.with_options(dropout=0.3)
     torch.manual_seed(1)

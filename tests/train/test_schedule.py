@@ -54,10 +54,25 @@ def test_the_optimiser_is_the_one_asked_for(optimizer: str) -> None:
     assert float(net.weight.detach() - before) == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("wrong", [{"learning_rate": 0.0}, {"learning_rate": -1.0}])
-def test_impossible_options_are_wrong_usage(wrong: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="--learning-rate"):
-        OptimizerOptions(**wrong)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("learning_rate", value) for value in (0.0, -1.0, math.nan, math.inf)),
+        *(("final_learning_rate", value) for value in (-0.1, math.nan, math.inf)),
+        *(("momentum", value) for value in (-0.1, 1.0, math.nan)),
+        *(("weight_decay", value) for value in (-0.1, math.nan, math.inf)),
+        ("max_norm", 0.0),
+        ("newbob_halvings", 0),
+    ],
+)
+def test_impossible_options_are_wrong_usage(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} must be"):
+        OptimizerOptions(**{name: value})  # type: ignore[arg-type]
+
+
+def test_the_outermost_possible_options_are_taken() -> None:
+    options = OptimizerOptions(final_learning_rate=0.0, momentum=0.0, weight_decay=0.0, newbob_halvings=1)
+    assert options.newbob_halvings == 1
 
 
 def test_no_unit_has_longer_weights_than_the_max_norm_and_shorter_ones_are_left_alone() -> None:

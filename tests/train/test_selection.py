@@ -130,7 +130,7 @@ def test_what_remains_is_told_and_pdfs_without_a_frame_are_warned_of(
     store = make_store([2, 3])
     labels = labelled(store, [0, 0, 1, 2, -1])
     with caplog.at_level(logging.INFO):
-        report_selection([store], [labels], [np.array([True, True, True, False, True])])
+        report_selection([store], [labels], [np.array([True, True, True, False, True])], use_unlabelled=True)
     assert "selected 4 of 5 frames, 2 of 2 utterances" in caplog.text
     (warning,) = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert warning == "3 of 5 pdfs have no frame in the selection"
@@ -141,4 +141,18 @@ def test_a_selection_of_nothing_is_an_error(make_store: MakeStore) -> None:
     labels = labelled(store, [0, 0, 1])
     chosen_N = select_frames(store, labels, SelectOptions(only_pdfs=(4,)))
     with pytest.raises(DataError, match="no frame is left"):
-        report_selection([store], [labels], [chosen_N])
+        report_selection([store], [labels], [chosen_N], use_unlabelled=True)
+
+
+def test_where_labels_are_needed_frames_without_one_do_not_count(
+    make_store: MakeStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = make_store([2, 3])
+    labels = labelled(store, [0, -1, -1, -1, -1])
+    first, second = np.array([True] * 2 + [False] * 3), np.array([False] * 2 + [True] * 3)
+    with caplog.at_level(logging.INFO):
+        report_selection([store], [labels], [first | second], use_unlabelled=False)
+    assert "selected 1 of 5 frames, 1 of 2 utterances" in caplog.text
+    report_selection([store], [labels], [second], use_unlabelled=True)
+    with pytest.raises(DataError, match="no labelled frame is left"):
+        report_selection([store], [labels], [second], use_unlabelled=False)

@@ -24,17 +24,26 @@ def store(make_store: MakeStore) -> FrameStore:
 
 
 def decided(
-    store: FrameStore, directory: Path, *, free: int, asked: int | None = None, begun: bool = False
+    store: FrameStore, directory: Path, *, free: int, asked: int | None = None, begun: bool = False, num_sets: int = 1
 ) -> int | None:
+    options = ShuffleOptions(shuffle_frames=asked)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(shuffle, "free_bytes", lambda device: free)
-        return decided_shuffle(ShuffleOptions(shuffle_frames=asked), [store], directory, device=CPU, begun=begun)
+        return decided_shuffle(options, [store], directory, device=CPU, begun=begun, num_sets=num_sets)
 
 
 def test_all_frames_are_shuffled_at_once_where_half_of_the_memory_holds_them(store: FrameStore, tmp_path: Path) -> None:
     assert decided(store, tmp_path, free=64_000) is None
     assert not (tmp_path / SHUFFLE_FILE).exists()
     assert decided(store, tmp_path, free=63_998) == 256
+
+
+def test_sets_that_are_read_side_by_side_share_the_memory(store: FrameStore, tmp_path: Path) -> None:
+    assert decided(store, tmp_path, free=64_000, num_sets=2) is None
+    assert decided(store, tmp_path, free=63_998, num_sets=2) == 128
+    # Of a run that began so, or as the user wants it, each set has as many frames as is said.
+    assert decided(store, tmp_path, free=10**9, num_sets=2, begun=True) == 128
+    assert decided(store, tmp_path, free=10**9, num_sets=2, asked=77) == 77
 
 
 def test_a_run_goes_on_as_it_began_whatever_memory_is_free_now(store: FrameStore, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`asr-kd train`: what does not belong together is refused, what is done is not done again."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,13 +10,16 @@ import pytest
 from tone_pipeline import CONTEXT, RATE, TINY_NET, Pipeline
 
 from asr_kd.cli.main import main
+from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.labels import Labels, log_prior
 from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel
 from asr_kd.stage import write_json
 from asr_kd.train.checkpoint import CHECKPOINT_FILE
+from asr_kd.train.model_training import TrainingData
+from asr_kd.train.selection import draw_utterances
 
 
-def train(pipeline: Pipeline, out: Path, *flags: object, **instead: Path) -> int:
+def train(pipeline: Pipeline, out: Path, *flags: object, command: str = "train", **instead: Path) -> int:
     exp = pipeline.exp
     paths = {
         "frames": exp / "frames/train",
@@ -25,7 +29,7 @@ def train(pipeline: Pipeline, out: Path, *flags: object, **instead: Path) -> int
     } | instead
     named = [f"--{name.replace('_', '-')}={paths[name]}" for name in ("labels", "dev_frames", "dev_labels")]
     words = [*TINY_NET, "--num-epochs", 1, *named, *flags, "--", paths["frames"], out]
-    return main(["train", *map(str, words)])
+    return main([command, *map(str, words)])
 
 
 def other_frames(pipeline: Pipeline, out: Path, *flags: object, data: str = "dev") -> Path:
@@ -65,6 +69,17 @@ def test_dev_frames_of_other_features_are_refused(
     assert str(pipeline.exp / "frames/train") in message
 
 
+def test_watched_frames_of_other_features_are_refused(
+    pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str]
+) -> None:
+    other = other_frames(pipeline, tmp_path / "test", "--cmvn", "none", data="test")
+    watched = ("--watch-frames", other, "--watch-labels", pipeline.exp / "ali/test")
+    assert train(pipeline, tmp_path / "out", *watched) == 1
+    message = complaint()
+    assert f"{other} holds features" in message
+    assert str(pipeline.exp / "frames/train") in message
+
+
 def test_labels_of_other_frames_are_refused(pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str]) -> None:
     assert train(pipeline, tmp_path / "out", labels=pipeline.exp / "ali/test") == 1
     assert str(pipeline.exp / "ali/test") in complaint()
@@ -78,6 +93,25 @@ def test_frames_without_a_single_label_are_refused(
     """The labels given are those of the dev set, which is there too."""
     assert train(pipeline, tmp_path / "out", labels=pipeline.exp / "ali/dev") == 1
     assert str(pipeline.exp / "frames/train") in complaint()
+
+
+def test_the_dev_sets_labels_are_none_to_train_on(pipeline: Pipeline) -> None:
+    frames, labels = pipeline.exp / "frames/dev", pipeline.exp / "ali/dev"
+    assert TrainingData.load([frames], [], frames, labels).labels == [None]
+    assert TrainingData.load([frames], [labels], frames, labels).labels != [None]
+
+
+@pytest.mark.parametrize(("command", "seeds"), [("train", ()), ("train-members", ("--seeds", 1, 2))])
+def test_a_draw_of_utterances_without_a_label_is_refused(
+    pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str], command: str, seeds: tuple[object, ...]
+) -> None:
+    store, labels = FrameStore(pipeline.exp / "frames/train"), tmp_path / "ali"
+    shutil.copytree(pipeline.exp / "ali/train", labels)
+    drawn_N = np.repeat(draw_utterances(store.index, 0.01, seed=1), store.index.counts)
+    np.save(labels / "pdfs.npy", np.where(drawn_N, -1, np.load(labels / "pdfs.npy")).astype(np.int32))
+    flags = ("--train-fraction", 0.01, *seeds)
+    assert train(pipeline, tmp_path / "out", *flags, command=command, labels=labels) == 1
+    assert "no labelled frame is left to train on" in complaint()
 
 
 def test_what_is_done_is_not_done_again_and_other_options_are_refused(

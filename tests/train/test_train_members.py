@@ -1,6 +1,7 @@
 """`asr-kd train-members`: members that are trained together are those that are trained one by one."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import torch
 from tone_pipeline import TINY_NET, Pipeline
 
 from asr_kd.cli.main import main
+from asr_kd.hmm.labels import Labels
 from asr_kd.nets.acoustic_model import AcousticModel
 from asr_kd.nets.dnn import DNN, NetOptions
 from asr_kd.nets.group import DNNGroup
+from asr_kd.stage import LOG_FILE
 from asr_kd.train.loop import Trainer
 
 EPOCHS = 2
+BATCH = int(TINY_NET[TINY_NET.index("--batch-size") + 1])
 SHAPE = NetOptions(num_layers=2, hidden_dim=16, dropout=0.25, input_dropout=0.1)
 
 
@@ -58,7 +62,7 @@ def test_without_dropout_each_is_the_one_that_its_seed_makes_alone(pipeline: Pip
     for epoch, row in enumerate(means):
         for name in ("train_loss", "train_frame_accuracy", "dev_cross_entropy", "dev_frame_accuracy"):
             assert row[name] == pytest.approx(sum(rows[epoch][name] for rows in alone) / len(seeds), abs=2e-3)
-    assert not (tmp_path / "together/3/group").exists()
+    assert not list(tmp_path.glob("together/*/group"))
     # What is there already is the same stage, whichever way it was made.
     assert train(pipeline, "train", tmp_path / "together/1", *sgd, "--seed", 1) == 0
     assert train(pipeline, "train-members", tmp_path / "alone", *sgd, "--seeds", *seeds) == 0
@@ -84,6 +88,11 @@ def test_a_seed_given_twice_is_refused(pipeline: Pipeline, tmp_path: Path, compl
     assert train(pipeline, "train-members", tmp_path / "out", "--seeds", 1, 1) == 2
     assert "each once" in complaint()
     assert not (tmp_path / "out").exists()
+
+
+def test_a_seed_for_all_is_refused(pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str]) -> None:
+    assert train(pipeline, "train-members", tmp_path / "out", "--seeds", 1, 2, "--seed", 5) == 2
+    assert "leave --seed out" in complaint()
 
 
 @pytest.mark.parametrize("flags", [("--schedule", "newbob"), ("--shuffle-frames", 512), ("--watch-train",)])
@@ -122,25 +131,65 @@ def test_what_is_left_of_other_options_does_not_decide_how_members_are_trained(
 
 
 def files(directory: Path) -> set[str]:
-    return {path.name for path in directory.iterdir()}
+    """What is there but for the log, which has the warnings."""
+    return {path.name for path in directory.iterdir()} - {LOG_FILE}
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
 
 def test_nothing_of_one_way_is_left_where_training_goes_on_in_the_other(
-    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert train(pipeline, "train", tmp_path / "expected", "--seed", 1) == 0
     cut_off(pipeline, monkeypatch, "train-members", tmp_path / "members", "--seeds", 1, 2)
     assert train(pipeline, "train", tmp_path / "members/1", "--seed", 1) == 0
+    (warning,) = warnings(caplog)
+    assert warning.endswith("are thrown away: this one is trained alone now")
     assert files(tmp_path / "members/1") == files(tmp_path / "expected")
     cut_off(pipeline, monkeypatch, "train", tmp_path / "members/2", "--seed", 2)
     assert train(pipeline, "train-members", tmp_path / "members", "--seeds", 1, 2, 3) == 0
     assert files(tmp_path / "members/2") == files(tmp_path / "members/3") == files(tmp_path / "expected")
 
 
-def test_other_members_begin_anew(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cut_off(pipeline, monkeypatch, "train-members", tmp_path / "cut", "--seeds", 2, 3)
+def test_members_in_another_order_carry_on(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    dropout = ("--dropout", 0.2)
+    assert train(pipeline, "train-members", tmp_path / "whole", *dropout, "--seeds", 1, 2) == 0
+    cut_off(pipeline, monkeypatch, "train-members", tmp_path / "cut", *dropout, "--seeds", 2, 1)
+    with caplog.at_level(logging.INFO):
+        assert train(pipeline, "train-members", tmp_path / "cut", *dropout, "--seeds", 1, 2) == 0
+    assert "carrying on after 0 epochs and 40 steps" in caplog.text
+    for seed in "12":
+        expected = weights(tmp_path / "whole" / seed)
+        assert all(torch.equal(value, expected[name]) for name, value in weights(tmp_path / "cut" / seed).items())
+
+
+def test_what_a_member_was_trained_alone_is_thrown_away_with_a_warning(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cut_off(pipeline, monkeypatch, "train-members", tmp_path, "--seeds", 1, 2)
+    cut_off(pipeline, monkeypatch, "train", tmp_path / "2", "--seed", 2)
+    assert train(pipeline, "train-members", tmp_path, "--seeds", 1, 2) == 0
+    assert warnings(caplog) == [
+        f"{tmp_path / '2.partial'}: 0 epochs of it alone are thrown away: the seeds 1 2 are trained together now"
+    ]
+
+
+def test_other_members_begin_anew_with_a_warning(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    labelled = Labels.load(pipeline.exp / "ali/train").pdfs >= 0
+    steps = -(-int(labelled.sum()) // BATCH)
+    cut_off(pipeline, monkeypatch, "train-members", tmp_path / "cut", "--seeds", 2, 3, after=steps + 5)
     for way in ("cut", "whole"):
         assert train(pipeline, "train-members", tmp_path / way, "--seeds", 1, 2, 3) == 0
+    assert warnings(caplog) == [
+        f"{tmp_path / 'cut/2.partial/group'}: 1 epochs of members trained together are thrown away: "
+        "the seeds 1 2 3 are trained together now"
+    ]
     for seed in "123":
         assert files(tmp_path / "cut" / seed) == files(tmp_path / "whole" / seed)
         expected = weights(tmp_path / "whole" / seed)
