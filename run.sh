@@ -71,6 +71,8 @@ if ! [[ $nj =~ ^[1-9][0-9]*$ ]]; then
   echo "error: --nj must be a number of processes, not '$nj'" >&2
   exit 2
 fi
+# What the pages of results say of the run that they are of.
+origin=(--recipe "$recipe" --protocol "$protocol" --command "./run.sh$(words_without stage stop-stage nj -- "$@")")
 # What the caller names is meant from where the caller stands.
 for name in exp_dir data_dir conf_dir; do
   [[ ${!name} == /* || ${!name} == recipes/$recipe/* ]] || printf -v "$name" '%s' "$caller/${!name}"
@@ -331,14 +333,14 @@ score_folds() {
       [[ ! -f $found ]] || models+=("$found")
     done
     ((${#models[@]} == 0)) || models=(--lm "${models[@]}")
-    asr-kd score --recipe "$recipe" --protocol "$protocol" --data "${datasets[@]}" "${models[@]}" -- \
+    asr-kd score "${origin[@]}" --data "${datasets[@]}" "${models[@]}" -- \
       "${experiments[@]}" "$results_dir/score"
     cmp -s "$results_dir/score/results.json" "$results_dir/results.json" ||
       cp "$results_dir/score/results.json" "$results_dir/results.json"
     local all_results=()
     for found in "$exp_dir" "$exp_dir"/*/; do
-      found=${found%/}/results.json
-      [[ ! -f $found || $found == */score/results.json ]] || all_results+=("$found")
+      found=${found%/}
+      [[ ! -f $found/score/results.json || ! -f $found/results.json ]] || all_results+=("$found/results.json")
     done
     asr-kd report "${all_results[@]}" "$report"
   fi

@@ -1,6 +1,7 @@
 # Options of a recipe: every variable that is set before parse_options is called is an option of that name.
 # usage: parse_options "${names[@]}" -- "$@"    sets the variables from --name VALUE or --name=VALUE
 # A variable that is "false" is a switch: --name alone makes it "true".
+# words_without NAME ... -- "$@": prints the command's words, a space before each, without the options of these names.
 # shellcheck shell=bash
 
 parse_options() {
@@ -38,5 +39,22 @@ parse_options() {
       return 2
     fi
     printf -v "$name" '%s' "$value"
+  done
+}
+
+words_without() {
+  local left_out=" "
+  while [[ $1 != -- ]]; do
+    left_out+="--$1 "
+    shift
+  done
+  shift
+  while (($#)); do
+    if [[ $left_out == *" ${1%%=*} "* ]]; then
+      [[ $1 == *=* || $# -lt 2 ]] || shift
+    else
+      printf ' %q' "$1"
+    fi
+    shift
   done
 }

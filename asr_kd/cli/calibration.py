@@ -24,6 +24,7 @@ from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.options import group, option
 from asr_kd.score.calibration import NUM_BINS, Key, Reliability, calibration_results
 from asr_kd.score.calibration_page import plot_reliability, render_calibration
+from asr_kd.score.origin import Origin
 from asr_kd.stage import Stage, digest, fingerprint, write_json, write_text
 from asr_kd.threads import threaded_map
 
@@ -41,8 +42,7 @@ class Options:
     student: tuple[Path, ...] = option("students of the ensemble", default=(), affects_result=False)
     temperatures: tuple[float, ...] = option("temperatures of the softmax", default=(1.0, 2.0))
     bins: int = option("bins of equal width for the confidence", default=NUM_BINS)
-    recipe: str = option("the recipe's name, for the report", default="")
-    protocol: str = option("the recipe's protocol, where it has several", default="")
+    origin: Origin = group(Origin)
     bootstrap_samples: int = option("resampled test sets", default=2000)
     seed: int = option("seed of the bootstrap", default=1)
     device: DeviceOptions = group(DeviceOptions)
@@ -135,7 +135,7 @@ def _report(out: Path, systems: dict[Key, list[tuple[str, Reliability]]], option
     for (_, temperature), runs in systems.items():
         for name, run in runs:
             run.write(out / f"{name}-T{temperature:g}.tsv")
-    about: dict[str, Any] = {"recipe": options.recipe, "protocol": options.protocol}
+    about: dict[str, Any] = dict(options.origin.facts())
     results = about | calibration_results(
         {key: [run for _, run in runs] for key, runs in systems.items()},
         num_samples=options.bootstrap_samples,

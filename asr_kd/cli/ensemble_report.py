@@ -23,6 +23,7 @@ from asr_kd.score.ledger import Ledger, Subset, frame_ledger, member_subsets, su
 from asr_kd.score.ledger_page import render_ledger
 from asr_kd.score.ledger_plot import plot_gain
 from asr_kd.score.ledger_results import build_ledger
+from asr_kd.score.origin import Origin
 from asr_kd.stage import Stage, digest, fingerprint, write_json, write_text
 from asr_kd.threads import threaded_map
 
@@ -39,8 +40,7 @@ class Options:
     frames: Path = option("frame store, of the test set", affects_result=False)
     labels: Path = option("its labels", affects_result=False)
     student: tuple[Path, ...] = option("students of the ensemble", default=(), affects_result=False)
-    recipe: str = option("the recipe's name, for the report", default="")
-    protocol: str = option("the recipe's protocol, where it has several", default="")
+    origin: Origin = group(Origin)
     bootstrap_samples: int = option("resampled test sets", default=10_000)
     seed: int = option("seed of the bootstrap, and of the draw of subsets where there are many", default=1)
     device: DeviceOptions = group(DeviceOptions)
@@ -63,7 +63,7 @@ def run(options: Options) -> None:
         "members": digest([fingerprint(path) for path in options.members]),
         "students": digest([fingerprint(path) for path in options.student]),
     }
-    stage = Stage(options.out, command="ensemble-report", options=options, inputs=inputs)
+    stage = Stage(options.out, command="ensemble-report", options=options, inputs=inputs, replace=True)
     if stage.finished():
         return
     device = prepare(options.device)
@@ -88,8 +88,7 @@ def _report(
     batches = _scored(store, labels.pdfs, list(models.values()), len(options.members), subsets, device, options.nj)
     sums = sum_by_utterance(batches, len(store.index.utterances))
     results = {
-        "recipe": options.recipe,
-        "protocol": options.protocol,
+        **options.origin.facts(),
         "frames": _name(options.frames),
         "num_pdfs": labels.num_pdfs,
         **build_ledger(

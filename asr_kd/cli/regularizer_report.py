@@ -7,7 +7,8 @@ share of the data are one system over its seeds. OUT gets results.json, RESULTS.
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_kd.options import option
+from asr_kd.options import group, option
+from asr_kd.score.origin import Origin
 from asr_kd.score.regularizer import load_partial_runs, regularizer_results
 from asr_kd.score.regularizer_page import render_regularizer
 from asr_kd.score.regularizer_plot import plot_regularizer
@@ -28,8 +29,7 @@ class Options:
     )
     full: str = option("name of the system trained on all the data", default="hard")
     hard: str = option("name of the system trained with early stopping", default="hard, early stopping")
-    recipe: str = option("the recipe's name, for the report", default="")
-    protocol: str = option("the recipe's protocol, where it has several", default="")
+    origin: Origin = group(Origin)
     bootstrap_samples: int = option("resampled test sets", default=10_000)
     seed: int = option("seed of the bootstrap", default=1)
 
@@ -47,7 +47,7 @@ def run(options: Options) -> None:
     stage = Stage(options.out, command="regularizer-report", options=options, inputs=inputs, replace=True)
     page = options.out / "RESULTS.md"
     if not stage.finished():
-        results = {"recipe": options.recipe, "protocol": options.protocol} | regularizer_results(
+        results = options.origin.facts() | regularizer_results(
             load_partial_runs(options.models, options.evaluated, options.fitted),
             full=options.full,
             hard=options.hard,

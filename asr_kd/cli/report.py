@@ -3,7 +3,9 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from asr_kd.errors import DataError
 from asr_kd.options import option
 from asr_kd.score.report import read_results, render
 from asr_kd.stage import write_text
@@ -18,8 +20,15 @@ class Options:
 
 
 def run(options: Options) -> None:
-    page = render([read_results(path) for path in options.results])
+    page = render([_scored(path) for path in options.results])
     if options.out.exists() and options.out.read_text(encoding="utf-8") == page:
         return
     write_text(options.out, page)
     log.info("%s: written", options.out)
+
+
+def _scored(path: Path) -> dict[str, Any]:
+    results = read_results(path)
+    if not {"systems", "ensemble_gain", "gain_kept"} <= results.keys():
+        raise DataError(f"{path}: not a results.json of asr-kd score; leave it out")
+    return results

@@ -7,9 +7,10 @@ RESULTS.md, table.png, training.png, speakers.tsv and, for each decoded run, its
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_kd.options import option
+from asr_kd.options import group, option
 from asr_kd.score.alignments import write_alignments
 from asr_kd.score.experiment import corpus_facts, training_curves, wall_seconds
+from asr_kd.score.origin import Origin
 from asr_kd.score.plots import plot_table, plot_training
 from asr_kd.score.report import read_results, render
 from asr_kd.score.results import build_results
@@ -24,8 +25,7 @@ from asr_kd.stage import Stage, file_sha256, fingerprint, write_json, write_text
 class Options:
     exp: tuple[Path, ...] = option("experiment directories; several are folds of one protocol", positional=True)
     out: Path = option("directory to write", positional=True)
-    recipe: str = option("the recipe's name, for the report")
-    protocol: str = option("the recipe's protocol, where it has several", default="")
+    origin: Origin = group(Origin)
     bootstrap_samples: int = option("resampled test sets", default=10_000)
     seed: int = option("seed of the bootstrap", default=1)
     lm: tuple[Path, ...] = option(
@@ -58,8 +58,7 @@ def _score(options: Options, out: Path) -> None:
     systems = load_systems(options.exp)
     results = build_results(
         systems,
-        recipe=options.recipe,
-        protocol=options.protocol,
+        origin=options.origin,
         num_folds=len(options.exp),
         num_samples=options.bootstrap_samples,
         seed=options.seed,

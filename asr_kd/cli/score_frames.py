@@ -6,8 +6,9 @@ Reads directories of asr-kd evaluate, all of the same frames; those of one name 
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_kd.options import option
+from asr_kd.options import group, option
 from asr_kd.score.frame_results import frame_results, load_evaluated, render_frames
+from asr_kd.score.origin import Origin
 from asr_kd.stage import Stage, digest, fingerprint, write_json, write_text
 
 
@@ -15,10 +16,10 @@ from asr_kd.stage import Stage, digest, fingerprint, write_json, write_text
 class Options:
     evaluated: tuple[Path, ...] = option("directories of asr-kd evaluate", positional=True)
     out: Path = option("directory to write: results.json, RESULTS.md", positional=True)
-    recipe: str = option("the recipe's name, for the report")
     title: str = option("what was tried, for the report")
     baseline: str = option("name of the system without distillation", default="baseline")
     teacher: str = option("name of the system that was distilled", default="ensemble")
+    origin: Origin = group(Origin)
     bootstrap_samples: int = option("resampled test sets", default=10_000)
     seed: int = option("seed of the bootstrap", default=1)
 
@@ -32,12 +33,16 @@ def run(options: Options) -> None:
     stage = Stage(options.out, command="score-frames", options=options, inputs=inputs, replace=True)
     page = options.out / "RESULTS.md"
     if not stage.finished():
-        results = {"recipe": options.recipe, "title": options.title} | frame_results(
-            load_evaluated(options.evaluated),
-            baseline=options.baseline,
-            teacher=options.teacher,
-            num_samples=options.bootstrap_samples,
-            seed=options.seed,
+        results = (
+            options.origin.facts()
+            | {"title": options.title}
+            | frame_results(
+                load_evaluated(options.evaluated),
+                baseline=options.baseline,
+                teacher=options.teacher,
+                num_samples=options.bootstrap_samples,
+                seed=options.seed,
+            )
         )
         with stage.writing() as folder:
             write_json(folder / "results.json", results)

@@ -16,12 +16,14 @@ from asr_kd.hmm.labels import Labels, check_labelled, match_labels
 from asr_kd.hmm.posteriors import load_models
 from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.options import group, option
+from asr_kd.score.origin import Origin
 from asr_kd.specialists.page import render_specialists
 from asr_kd.specialists.plot import plot_specialists
 from asr_kd.specialists.results import Scored, build_results
 from asr_kd.specialists.scoring import ENSEMBLE, GENERALIST, Team, score_team
 from asr_kd.specialists.specialist import DUSTBIN, REGULARIZED, load_specialists
 from asr_kd.stage import Stage, digest, fingerprint, write_json, write_text
+from asr_kd.train.frame_set import check_same_features
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +52,7 @@ class Options:
     )
     ensemble: tuple[Path, ...] = option("plain ensemble to compare with", default=(), affects_result=False)
     num_best: tuple[int, ...] = option("values of n to try", default=(1, 2, 3))
-    recipe: str = option("the recipe's name, for the report", default="")
-    protocol: str = option("the recipe's protocol, where it has several", default="")
+    origin: Origin = group(Origin)
     bootstrap_samples: int = option("resampled test sets", default=10_000)
     seed: int = option("seed of the bootstrap", default=1)
     device: DeviceOptions = group(DeviceOptions)
@@ -92,16 +93,21 @@ def run(options: Options) -> None:
     }
     inputs = {f"{name} frames and labels": digest(list(map(fingerprint, paths))) for name, paths in sets.items()}
     inputs |= {name: digest([fingerprint(path) for path in paths]) for name, paths in models.items()}
-    stage = Stage(options.out, command="specialist-report", options=options, inputs=inputs)
+    stage = Stage(options.out, command="specialist-report", options=options, inputs=inputs, replace=True)
     if stage.finished():
         return
     device = prepare(options.device)
-    team = _team(options, FrameStore(options.frames), device)
+    stores = {name: FrameStore(frames) for name, (frames, _) in sets.items()}
+    check_same_features(list(stores.values()))
+    team = _team(options, stores["test"], device)
     with stage.writing() as partial:
-        scored = {name: _score(team, *paths, options, device, whole=name != "train") for name, paths in sets.items()}
+        scored = {
+            name: _score(team, stores[name], labels, options, device, whole=name != "train")
+            for name, (_, labels) in sets.items()
+        }
         num_specialists = {kind: len(team.generalist) + len(found) for kind, found in team.specialists.items()}
         num_models = {GENERALIST: len(team.generalist), ENSEMBLE: len(team.ensemble), **num_specialists}
-        results = {"experiment": "specialists", "recipe": options.recipe, "protocol": options.protocol}
+        results = {"experiment": "specialists"} | options.origin.facts()
         results |= build_results(
             scored["test"],
             scored["dev"],
@@ -140,10 +146,9 @@ def _team(options: Options, store: FrameStore, device: torch.device) -> Team:
 
 
 def _score(
-    team: Team, frames: Path, labels_path: Path, options: Options, device: torch.device, *, whole: bool
+    team: Team, store: FrameStore, labels_path: Path, options: Options, device: torch.device, *, whole: bool
 ) -> Scored:
     """Score a set, or evenly spread stretches of about `TRAIN_FRAMES` of its frames."""
-    store = FrameStore(frames)
     (labels,) = match_labels([store], [Labels.load(labels_path)])
     assert labels is not None
     states = team.generalist[0].card.states_fingerprint
@@ -157,5 +162,5 @@ def _score(
     for stretch in stretches:
         labels_N[stretch] = labels.pdfs[stretch]
     scores = score_team(team, store, labels_N, stretches, device=device, nj=options.nj)
-    log.info("%s: scored", frames)
-    return Scored(str(frames), store, labels_N, scores)
+    log.info("%s: scored", store.path)
+    return Scored(str(store.path), store, labels_N, scores)

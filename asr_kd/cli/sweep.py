@@ -17,6 +17,7 @@ from asr_kd.errors import JobError, UsageError
 from asr_kd.nets.dnn import NetOptions
 from asr_kd.options import group, option
 from asr_kd.score.frame_accuracy import read_frames
+from asr_kd.score.origin import Origin
 from asr_kd.score.report import read_results
 from asr_kd.stage import Stage, fingerprint, write_json, write_text
 from asr_kd.sweep.commands import Labelled, Sweep
@@ -60,8 +61,7 @@ class Options:
     net: NetOptions = group(NetOptions)
     train: TrainOptions = group(TrainOptions)
     metric: str = option("what table and pictures show", default="accuracy", choices=[*METRICS])
-    recipe: str = option("the recipe's name, for the report", default="")
-    protocol: str = option("the recipe's protocol, where it has several", default="")
+    origin: Origin = group(Origin)
     bootstrap_samples: int = option("resampled sets of utterances", default=10_000)
     nj: int = option("students side by side", default=1, affects_result=False)
 
@@ -114,7 +114,7 @@ def _report(
         )
         for cell in cells
     ]
-    about = {"recipe": options.recipe, "protocol": options.protocol, "metric": options.metric}
+    about = options.origin.facts() | {"metric": options.metric}
     results = about | sweep_results(evaluated, num_samples=options.bootstrap_samples, seed=1)
     write_json(out / "results.json", results)
     write_text(out / "RESULTS.md", render(results, options.metric))

@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from asr_kd.score.markdown import table
+from asr_kd.score.origin import titled
 from asr_kd.score.plots import system_colours
 
 _GREY, _FAINT = "#8a8a8a", "#e4e4e4"
@@ -30,7 +31,6 @@ _READING = """\
 
 def render_calibration(results: Mapping[str, Any]) -> str:
     """A page of Markdown."""
-    title = ", ".join(filter(None, (results["recipe"], results["protocol"])))
     header = ("system", "T", "runs", "frame accuracy, %", "ECE, %", "overconfidence, points", "cross-entropy")
     rows = [
         (
@@ -45,7 +45,7 @@ def render_calibration(results: Mapping[str, Any]) -> str:
         for row in results["systems"]
     ]
     parts = [
-        f"# Calibration{f': {title}' if title else ''}",
+        f"# {titled('Calibration', results)}",
         "Written by `asr-kd calibration`.",
         table(header, rows),
         f"{results['labelled_frames']:,} labelled frames of {results['utterances']:,} utterances.",

@@ -62,7 +62,11 @@ def write_evaluated(
     """
     labelled_N = labels_N >= 0
     correct_N = labelled_N & (decisions_N == labels_N)
-    columns = (labelled_N.astype(np.int64), correct_N.astype(np.int64), np.where(labelled_N, -label_logp_N, 0.0))
+    columns = (
+        labelled_N.astype(np.int64),
+        correct_N.astype(np.int64),
+        np.where(labelled_N, -label_logp_N.astype(np.float64), 0.0),
+    )
     frames_U, correct_U, entropy_U = (_sums(column, counts_U) for column in columns)
     rows = zip(utterances, frames_U, correct_U, entropy_U, strict=True)
     lines = [f"{utterance}\t{frames}\t{correct}\t{entropy:.6f}" for utterance, frames, correct, entropy in rows]

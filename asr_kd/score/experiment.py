@@ -11,7 +11,8 @@ from asr_kd.errors import DataError
 from asr_kd.stage import RUN_FILE, read_run
 
 _MS_PER_HOUR = 3_600_000
-_NOT_MODELS = ("mono", "tied")
+_ALIGNERS = ("mono", "tied")
+_NO_STAGES = ("score", "calibration", "ledger", "regularizer", "specialists", "sweep", "transfer")
 
 
 def corpus_facts(experiments: Sequence[Path]) -> dict[str, Any]:
@@ -37,9 +38,10 @@ def corpus_facts(experiments: Sequence[Path]) -> dict[str, Any]:
 
 
 def wall_seconds(experiments: Sequence[Path]) -> tuple[dict[str, float], float]:
-    """Wall time of each command in the experiments' folders, and of all of them together.
+    """Wall time of each command of a recipe's stages, and of all of them together.
 
-    Stages lie in an experiment itself or one folder down; another protocol's lie deeper.
+    Stages lie in an experiment itself or one folder down; a fold's lie deeper. What ``--experiment`` made besides does
+    not count.
 
     Runs side by side count once: the time is the length of the union of their intervals. An interrupted run counts
     until it wrote its last file.
@@ -50,7 +52,7 @@ def wall_seconds(experiments: Sequence[Path]) -> tuple[dict[str, float], float]:
     spans: dict[str, list[tuple[float, float]]] = {}
     for experiment in experiments:
         paths = [path for depth in ("", "*/", "*/*/") for path in experiment.glob(depth + RUN_FILE)]
-        for path in (path for path in paths if path.parent.name != "score"):
+        for path in (path for path in paths if path.relative_to(experiment).parts[0] not in _NO_STAGES):
             run = read_run(path.parent)
             try:
                 command = str(run["identity"]["command"])
@@ -74,12 +76,13 @@ def union_length(spans: Iterable[tuple[float, float]]) -> float:
 def training_curves(experiment: Path) -> dict[str, list[dict[str, float]]]:
     """The ``metrics.jsonl`` of every member and student by its path; unreadable lines are left out.
 
-    The alignment model's are left out: it is trained on labels of its own, round after round.
+    The alignment model's are left out: it is trained on labels of its own, round after round. So are those of
+    ``--experiment``.
     """
     curves: dict[str, list[dict[str, float]]] = {}
     for path in sorted([*experiment.glob("*/metrics.jsonl"), *experiment.glob("*/*/metrics.jsonl")]):
         name = path.parent.relative_to(experiment)
-        if name.parts[0] in _NOT_MODELS or name.name.endswith(".partial"):
+        if name.parts[0] in (*_ALIGNERS, *_NO_STAGES) or name.name.endswith(".partial"):
             continue
         points = [point for point in map(_point, path.read_text().splitlines()) if point]
         if points:

@@ -13,6 +13,7 @@ from asr_kd.errors import DataError, MismatchError
 from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios
 from asr_kd.score.evaluated import Evaluated, read_evaluated
 from asr_kd.score.markdown import table
+from asr_kd.score.origin import name_of, remade_by
 from asr_kd.score.results import fraction_kept
 
 MOST_CLASSES_SHOWN = 20
@@ -94,10 +95,10 @@ def render_frames(results: Mapping[str, Any]) -> str:
         for system in systems
     ]
     lines = [
-        f"# {results['recipe']}: {results['title']}",
+        f"# {name_of(results)}: {results['title']}",
         "",
         f"Written by `asr-kd score-frames` from the runs themselves: {results['test_frames']:,} labelled test frames "
-        f"of {results['test_utterances']:,} utterances, {results['num_pdfs']} classes.",
+        f"of {results['test_utterances']:,} utterances, {results['num_pdfs']} classes. {remade_by(results)}",
         "",
         table(header, rows),
         "",
@@ -105,6 +106,13 @@ def render_frames(results: Mapping[str, Any]) -> str:
         "bootstrap over test utterances, the same ones for every system. Gain kept is (system - "
         f"{results['baseline']}) / ({results['teacher']} - {results['baseline']}).",
     ]
+    gain = results["teacher_gain"]
+    if gain["frame_accuracy_ci"][0] <= 0:
+        lines += [
+            "",
+            f"No gain kept is given: {results['teacher']} is not better than {results['baseline']} beyond chance, its "
+            f"gain is {100 * gain['frame_accuracy']:+.2f} points {_interval(gain['frame_accuracy_ci'])}.",
+        ]
     if results["num_pdfs"] <= MOST_CLASSES_SHOWN:
         lines += ["", "Wrong frames of each class, mean over seeds:", "", _class_table(results)]
     return "\n".join(lines) + "\n"
@@ -139,8 +147,9 @@ def _row(name: str, runs: Sequence[Evaluated], accuracy: Estimate) -> dict[str, 
 
 
 def _kept(name: str, estimates: Mapping[str, Estimate], baseline: str, teacher: str) -> dict[str, Any]:
-    low, high = estimates[teacher].minus(estimates[baseline]).interval()
-    if name in (baseline, teacher) or low <= 0 <= high:
+    """A share of the gain, where the teacher has one: all of its interval is above 0."""
+    low, _ = estimates[teacher].minus(estimates[baseline]).interval()
+    if name in (baseline, teacher) or low <= 0:
         return {"kept": None, "kept_ci": None}
     fraction = fraction_kept(estimates[baseline], estimates[teacher], estimates[name])
     return {"kept": fraction.value, "kept_ci": list(fraction.interval())}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asr_kd.score.markdown import table
+from asr_kd.score.origin import remade_by, titled
 
 _READING = """\
 - `[ , ]` are 95 % intervals: a bootstrap over utterances, the same resampled ones for every figure. They hold the
@@ -25,8 +26,8 @@ _READING = """\
 def render_ledger(results: Mapping[str, Any]) -> str:
     """One page of Markdown from the dictionary of `asr_kd.score.ledger_results.build_ledger`."""
     parts = [
-        f"# {_title(results)}",
-        f"Written by `asr-kd ensemble-report` from the models themselves.{_remake(results)}",
+        f"# {titled('Ensemble ledger', results)}",
+        f"Written by `asr-kd ensemble-report` from the models themselves. {remade_by(results)}",
         f"{len(results['members'])} members on {results['labelled_frames']:,} labelled frames of "
         f"{results['utterances']:,} utterances (`{results['frames']}`), {results['num_pdfs']} pdfs. "
         "`gain.png` draws the second table.",
@@ -39,18 +40,6 @@ def render_ledger(results: Mapping[str, Any]) -> str:
         parts += ["## Students", _students(results)]
     parts += ["## How to read the figures", _READING]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
-
-
-def _title(results: Mapping[str, Any]) -> str:
-    names = ", ".join(filter(None, (results["recipe"], results["protocol"])))
-    return f"Ensemble ledger: {names}" if names else "Ensemble ledger"
-
-
-def _remake(results: Mapping[str, Any]) -> str:
-    if not results["recipe"]:
-        return ""
-    protocol = f" --protocol {results['protocol']}" if results["protocol"] else ""
-    return f" Remake with `./run.sh --recipe {results['recipe']}{protocol} --experiment ledger`."
 
 
 def _systems(results: Mapping[str, Any]) -> str:

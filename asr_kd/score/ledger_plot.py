@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from asr_kd.score.origin import name_of
 from asr_kd.score.plots import system_colours
 
 _GREY, _BLACK, _FAINT = "#8a8a8a", "#222222", "#e4e4e4"
@@ -40,7 +41,7 @@ def plot_gain(results: Mapping[str, Any], path: Path) -> None:
         axis.set_axisbelow(True)
         legend = axis.legend(fontsize=8.5, loc=corner, framealpha=0.9, edgecolor="none")
         legend.set_zorder(5)
-    names = ", ".join(filter(None, (results["recipe"], results["protocol"])))
+    names = name_of(results)
     figure.suptitle(f"{names}: {_headline(results)}" if names else _headline(results), fontsize=11, weight="bold")
     figure.supxlabel(_LEGEND, fontsize=8, color=_GREY)
     FigureCanvasAgg(figure)

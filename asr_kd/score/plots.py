@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from asr_kd.score.origin import name_of
 from asr_kd.score.summary import gains
 from asr_kd.score.systems import BASELINE, ENSEMBLE
 
@@ -39,8 +40,7 @@ def plot_table(results: Mapping[str, Any], path: Path) -> None:
         _tidy(axis, grid="x")
     axes[0].set_yticks(range(len(systems)), [_name(system) for system in systems])
     axes[0].set_ylim(len(systems) - 0.4, -0.75)
-    title = f"{results['recipe']}, {results['protocol']}" if results["protocol"] else results["recipe"]
-    figure.suptitle(f"{title}, test set", fontsize=12, weight="bold")
+    figure.suptitle(", ".join(filter(None, (name_of(results), "test set"))), fontsize=12, weight="bold")
     figure.supxlabel(_LEGEND, fontsize=8, color=_GREY)
     _save(figure, path)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asr_kd.score.markdown import table
+from asr_kd.score.origin import remade_by, titled
 
 _READING = """\
 - Train: accuracy on the very frames trained on, with the final weights and without dropout. Test: all labelled
@@ -21,7 +22,6 @@ _READING = """\
 
 def render_regularizer(results: Mapping[str, Any]) -> str:
     """One page of Markdown from the dictionary of `asr_kd.score.regularizer.regularizer_results`."""
-    names = " ".join(filter(None, (results["recipe"], results["protocol"])))
     header = [
         "targets",
         "data",
@@ -36,13 +36,13 @@ def render_regularizer(results: Mapping[str, Any]) -> str:
     ]
     header += ["cross-entropy", "falls by, points", "rises by, nats"]
     lines = [
-        f"# Soft targets as regularisers: {names}",
+        f"# {titled('Soft targets as regularisers', results)}",
         "",
         "Written by `asr-kd regularizer-report` from the runs themselves: frame accuracy on "
         f"{results['test_frames']:,} labelled test frames of {results['test_utterances']:,} utterances, "
         f"{results['num_pdfs']} pdfs. After table 5 of Hinton, Vinyals & Dean 2015, where 3 % of the data gave 67.3 % "
         "train and 44.5 % test accuracy with hard targets, 65.4 % and 57.0 % with soft ones, and all data 63.4 % and "
-        "58.9 %.",
+        f"58.9 %. {remade_by(results)}",
         "",
         table(header, [_cells(row) for row in results["systems"]]),
         "",

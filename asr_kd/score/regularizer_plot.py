@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from asr_kd.score.origin import name_of
 from asr_kd.score.plots import system_colours
 
 _GREY, _FAINT = "#8a8a8a", "#e4e4e4"
@@ -39,8 +40,9 @@ def plot_regularizer(results: Mapping[str, Any], path: Path) -> None:
         top.set_title(f"{100 * fraction:g} % of the data", fontsize=10)
         bottom.set_xlabel("updates")
     panels[0][0].legend(frameon=False, fontsize=8.5, loc="center right")
-    names = " ".join(filter(None, (results["recipe"], results["protocol"])))
-    figure.suptitle(f"{names}: what a part of the data brings", fontsize=11, weight="bold")
+    figure.suptitle(
+        ": ".join(filter(None, (name_of(results), "what a part of the data brings"))), fontsize=11, weight="bold"
+    )
     figure.supxlabel(_LEGEND, fontsize=8, color=_GREY)
     FigureCanvasAgg(figure)
     figure.savefig(path, dpi=_DPI, format="png")

@@ -7,6 +7,7 @@ from typing import Any
 
 from asr_kd.errors import DataError
 from asr_kd.score.markdown import table
+from asr_kd.score.origin import name_of, remade_by
 from asr_kd.score.report_words import words_section
 from asr_kd.score.summary import gains, kept, points, wer_verdict
 from asr_kd.score.wer import wer_line
@@ -66,25 +67,19 @@ def read_results(path: Path) -> dict[str, Any]:
 
 def render(results: Sequence[Mapping[str, Any]]) -> str:
     """One page of Markdown from one or more protocols' results, in the order given."""
-    recipes = ", ".join(dict.fromkeys(result["recipe"] for result in results))
-    parts = [f"# Results: {recipes}", "Written by `asr-kd score` from the runs themselves."]
+    recipes = ", ".join(dict.fromkeys(result["recipe"] for result in results if result["recipe"]))
+    parts = [f"# Results{recipes and f': {recipes}'}", "Written by `asr-kd score` from the runs themselves."]
     for result in results:
         if len(results) > 1:
-            parts.append(f"## {_title(result)}")
+            parts.append(f"## {name_of(result)}")
         parts += _section(result)
     parts += ["## How to read the figures", _READING, "## The paper's table, for orientation", _PAPER]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def _title(result: Mapping[str, Any]) -> str:
-    return f"{result['recipe']}, {result['protocol']}" if result["protocol"] else str(result["recipe"])
-
-
 def _section(result: Mapping[str, Any]) -> list[str]:
-    command = f"./run.sh --recipe {result['recipe']}"
-    command += f" --protocol {result['protocol']}" if result["protocol"] else ""
     return [
-        f"Remake with `{command}`." + _folds(result),
+        " ".join(filter(None, (remade_by(result), _folds(result)))),
         _systems_table(result),
         _wer_block(result),
         _gain_section(result),
@@ -95,7 +90,7 @@ def _section(result: Mapping[str, Any]) -> list[str]:
 
 
 def _folds(result: Mapping[str, Any]) -> str:
-    return f" Pooled over {result['folds']} folds with test speakers of their own." if result["folds"] > 1 else ""
+    return f"Pooled over {result['folds']} folds, each with a test set of its own." if result["folds"] > 1 else ""
 
 
 def _systems_table(result: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios
 from asr_kd.score.confusions import count_confusions, most_confused
+from asr_kd.score.origin import Origin
 from asr_kd.score.segments import segment_errors
 from asr_kd.score.significance import bootstrap_p, holm, matched_pairs
 from asr_kd.score.speakers import speaker_rows
@@ -21,7 +22,7 @@ Estimates = Mapping[tuple[str, str], Estimate]
 
 
 def build_results(
-    systems: Sequence[System], *, recipe: str, protocol: str, num_folds: int, num_samples: int, seed: int
+    systems: Sequence[System], *, origin: Origin, num_folds: int, num_samples: int, seed: int
 ) -> dict[str, Any]:
     """Score systems against each other.
 
@@ -30,8 +31,7 @@ def build_results(
 
     Args:
         systems: what `load_systems` returns.
-        recipe: the recipe's name.
-        protocol: the recipe's protocol, empty where it has one only.
+        origin: which run it is.
         num_folds: how many experiments were pooled.
         num_samples: bootstrap samples.
         seed: of the bootstrap.
@@ -44,8 +44,7 @@ def build_results(
     by_name = {system.name: system for system in systems}
     students = [name for name in by_name if split_variant(name)[0] not in (BASELINE, ENSEMBLE)]
     return {
-        "recipe": recipe,
-        "protocol": protocol,
+        **origin.facts(),
         "folds": num_folds,
         "corpus": {
             "test_utterances": len(first.utterances),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asr_kd.score.markdown import table
+from asr_kd.score.origin import remade_by, titled
 
 _READING = """\
 - `[ , ]` are 95 % intervals: a bootstrap over test utterances, the same resampled ones for both sides of a difference.
@@ -29,8 +30,8 @@ Hinton, Vinyals & Dean (2015), tables 3 and 4 (JFT, 15,000 classes, 61 specialis
 def render_specialists(results: Mapping[str, Any]) -> str:
     """One page of Markdown from the dictionary of `asr_kd.specialists.results.build_results`."""
     parts = [
-        f"# {_title(results)}",
-        f"Written by `asr-kd specialist-report` from the models themselves.{_remake(results)}",
+        f"# {titled('Specialists', results)}",
+        f"Written by `asr-kd specialist-report` from the models themselves. {remade_by(results)}",
         f"{results['test']['labelled_frames']:,} labelled frames of {results['test']['utterances']:,} test utterances, "
         f"{results['num_pdfs']} states. `gain.png` draws the first two tables.",
         _verdict(results),
@@ -55,18 +56,6 @@ def verdict(row: Mapping[str, Any]) -> str:
     """Whether a gain is above noise, in words."""
     low, high = row["gain_ci"]
     return "a gain" if low > 0 else "a loss" if high < 0 else "no difference above noise"
-
-
-def _title(results: Mapping[str, Any]) -> str:
-    names = ", ".join(filter(None, (results["recipe"], results["protocol"])))
-    return f"Specialists: {names}" if names else "Specialists"
-
-
-def _remake(results: Mapping[str, Any]) -> str:
-    if not results["recipe"]:
-        return ""
-    protocol = f" --protocol {results['protocol']}" if results["protocol"] else ""
-    return f" Remake with `./run.sh --recipe {results['recipe']}{protocol} --experiment specialists`."
 
 
 def _verdict(results: Mapping[str, Any]) -> str:
@@ -148,9 +137,7 @@ def _specialists(results: Mapping[str, Any]) -> str:
                 f"{row['kind']} {row['path'].rpartition('/')[2]}",
                 str(row["states"]),
                 f"{100 * row['share_of_frames']:.1f}",
-                f"{100 * row['generalist']:.2f}",
-                f"{100 * row['fused']:.2f}",
-                f"{_points(row['fused'] - row['generalist'])} {_points_ci(row['gain_ci'])}",
+                *_gain(row),
                 *(_change(row.get(part), "accuracy_inside", 100, 1) for part in ("train", "test")),
                 *(_change(row.get(part), "cross_entropy", 1, 4) for part in ("train", "test")),
             )
@@ -158,11 +145,20 @@ def _specialists(results: Mapping[str, Any]) -> str:
     return table(header, rows)
 
 
-def _change(part: Mapping[str, float] | None, key: str, scale: int, digits: int) -> str:
+def _gain(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    before, fused = row["generalist"], row["fused"]
+    if before is None:  # not one test frame is of its states
+        return "-", "-", "-"
+    return f"{100 * before:.2f}", f"{100 * fused:.2f}", f"{_points(fused - before)} {_points_ci(row['gain_ci'])}"
+
+
+def _change(part: Mapping[str, float | None] | None, key: str, scale: int, digits: int) -> str:
     if part is None:
         return ""
-    before, after = (scale * part[f"{key}_{when}"] for when in ("before", "after"))
-    return f"{before:.{digits}f} → {after:.{digits}f}"
+    before, after = part[f"{key}_before"], part[f"{key}_after"]
+    if before is None or after is None:
+        return "-"
+    return f"{scale * before:.{digits}f} → {scale * after:.{digits}f}"
 
 
 def _points(value: float) -> str:

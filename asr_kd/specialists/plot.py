@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from asr_kd.score.origin import name_of
+
 _GREY, _FAINT = "#8a8a8a", "#e4e4e4"
 _COLOURS = {"dustbin": "#0072b2", "regularized": "#009e73"}
 _OTHER = "#222222"
@@ -38,7 +40,7 @@ def plot_specialists(results: Mapping[str, Any], path: Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(axis="x", color=_FAINT, lw=0.7)
         axis.set_axisbelow(True)
-    names = ", ".join(filter(None, (results["recipe"], results["protocol"])))
+    names = name_of(results)
     figure.suptitle(f"{names}: specialists, test set" if names else "Specialists, test set", fontsize=11, weight="bold")
     figure.supxlabel("bar: 95 % interval over test utterances", fontsize=8, color=_GREY)
     FigureCanvasAgg(figure)

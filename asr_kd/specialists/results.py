@@ -178,17 +178,13 @@ def _specialist_rows(
     for number, specialist in enumerate(specialists):
         inside_P = specialist.subset.mask()
         inside_N = (test.labels_N >= 0) & inside_P[test.labels_N]
-        before, fused = _pair(test, fusion, inside_N, num_samples=num_samples, rng=rng)
-        gain = fused.minus(before)
         row = {
             "kind": kind,
             "path": str(specialist.path),
             "states": len(specialist.subset.pdfs),
             "oversampling": specialist.meta["oversampling"],
             "share_of_frames": float(inside_N.sum() / (test.labels_N >= 0).sum()),
-            "generalist": before.value,
-            "fused": fused.value,
-            "gain_ci": gain.interval(),
+            **_fused(test, fusion, inside_N, num_samples=num_samples, rng=rng),
             "test": _alone(test, kind, number, inside_N),
         }
         if train is not None:
@@ -197,11 +193,21 @@ def _specialist_rows(
     return found
 
 
-def _alone(scored: Scored, kind: str, number: int, inside_N: np.ndarray) -> dict[str, float]:
+def _fused(
+    test: Scored, fusion: System, inside_N: np.ndarray, *, num_samples: int, rng: np.random.Generator
+) -> dict[str, Any]:
+    """A fusion against the generalist on frames of a specialist's states; None where the test set has none of them."""
+    if not inside_N.any():
+        return {"generalist": None, "fused": None, "gain_ci": None}
+    before, fused = _pair(test, fusion, inside_N, num_samples=num_samples, rng=rng)
+    return {"generalist": before.value, "fused": fused.value, "gain_ci": fused.minus(before).interval()}
+
+
+def _alone(scored: Scored, kind: str, number: int, inside_N: np.ndarray) -> dict[str, float | None]:
     """A specialist by itself against the generalist over the same classes: of its states, and dustbin and all."""
     before, after = scored.team.before[kind, number], scored.team.alone[kind, number]
     labelled_N = scored.labels_N >= 0
-    return {
+    found = {
         "accuracy_inside_before": _accuracy(before, inside_N),
         "accuracy_inside_after": _accuracy(after, inside_N),
         "accuracy_before": _accuracy(before, labelled_N),
@@ -209,6 +215,7 @@ def _alone(scored: Scored, kind: str, number: int, inside_N: np.ndarray) -> dict
         "cross_entropy_before": _nats(before, labelled_N),
         "cross_entropy_after": _nats(after, labelled_N),
     }
+    return {name: None if np.isnan(value) else value for name, value in found.items()}
 
 
 def _pair(

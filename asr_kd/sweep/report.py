@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Any
 
 from asr_kd.score.markdown import table
+from asr_kd.score.origin import remade_by, titled
 from asr_kd.sweep.grid import SETS, show
 
 SPOKEN = {
@@ -70,8 +71,11 @@ METRICS = {
 
 def render(results: Mapping[str, Any], metric: str) -> str:
     """One page of Markdown."""
-    title = " ".join(filter(None, ["Sweep:", results["recipe"], results["protocol"]])).removesuffix(":")
-    parts = [f"# {title}", "Written by `asr-kd sweep` from the runs themselves.", _setting(results)]
+    parts = [
+        f"# {titled('Sweep', results)}",
+        f"Written by `asr-kd sweep` from the runs themselves. {remade_by(results)}",
+    ]
+    parts.append(_setting(results))
     parts.append(verdict(results, metric))
     parts += [_grid(results, rows, columns, metric) for columns, rows in combinations(varying(results), 2)]
     parts += ["## Every cell", _table(results, metric)]

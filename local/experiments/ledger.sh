@@ -10,7 +10,7 @@ run_experiment() {
       student_dirs+=("$exp/students/$kind-$seed")
     done
   done
-  asr-kd ensemble-report --device "$device" --nj "$nj" --recipe "$recipe" --protocol "$protocol" \
+  asr-kd ensemble-report --device "$device" --nj "$nj" "${origin[@]}" \
     --frames "$exp/frames/test" --labels "$exp/ali/test" --student "${student_dirs[@]}" \
     -- "${members[@]}" "$exp/ledger/report"
 }

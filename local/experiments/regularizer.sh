@@ -60,6 +60,6 @@ regularizer_report() {
       -- "${regularizer_models[index]}" "${evaluated[index]}"
   done
   finish_jobs
-  asr-kd regularizer-report --recipe "$recipe" --protocol "$protocol" --full hard --hard "hard, early stopping" \
+  asr-kd regularizer-report "${origin[@]}" --full hard --hard "hard, early stopping" \
     --evaluated "${evaluated[@]}" --fitted "${fitted[@]}" -- "${regularizer_models[@]}" "$out/report"
 }

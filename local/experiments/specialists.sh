@@ -38,7 +38,7 @@ run_experiment() {
     student_of "student of generalist + specialists" fused "$seed" "${fused[@]}"
   done
   finish_jobs
-  asr-kd specialist-report --recipe "$recipe" --protocol "$protocol" --device "$device" --nj "$nj" \
+  asr-kd specialist-report "${origin[@]}" --device "$device" --nj "$nj" \
     --labels "$exp/ali/test" "${dev[@]}" --train-frames "$exp/frames/train" --train-labels "$exp/ali/train" \
     --generalist "$generalist" --specialists "${dustbin[@]}" --regularized "${regularized[@]}" \
     --others "first member=${members[0]}" "trained on=$to/trained-on" "${others[@]}" --ensemble "${members[@]}" \

@@ -35,7 +35,7 @@ run_experiment() {
     done
   done
   finish_jobs
-  asr-kd score-frames --recipe "$recipe" --title "students of one ensemble on different transfer sets" \
+  asr-kd score-frames "${origin[@]}" --title "students of one ensemble on different transfer sets" \
     -- "${evaluated[@]}" "$out/report"
 }
 

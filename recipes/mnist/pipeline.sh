@@ -67,7 +67,7 @@ run_fold() {
     recipes/mnist/local/prepare_data.sh "$exp/held_out" --protocol held-out "${images[@]}"
     asr-kd make-soft-targets --config "$conf/soft_targets.conf" --device "$device" \
       "$exp/held_out/frames/train" "${members[0]}" "$exp/soft/held_out"
-    asr-kd sweep --config "$conf/sweep.conf" "${grid[@]}" --recipe "$recipe" --device "$device" --nj "$nj" \
+    asr-kd sweep --config "$conf/sweep.conf" "${grid[@]}" "${origin[@]}" --device "$device" --nj "$nj" \
       --soft-targets "$exp/soft/held_out" --teachers "${members[0]}" --labels "$exp/held_out/ali/train" \
       --dev-frames "$exp/held_out/frames/dev" --dev-labels "$exp/held_out/ali/dev" \
       --test-frames "$exp/held_out/frames/test" --test-labels "$exp/held_out/ali/test" \
@@ -124,14 +124,13 @@ evaluate() {
 
 score_folds() {
   local evaluated=() kind title="the paper's section 3"
-  [[ $protocol == "$default_protocol" ]] || title+=", protocol $protocol"
   [[ $quick == false ]] || title+=", quick form"
   evaluated+=("${seeds_of_members[@]/#/$results_dir/evaluate/big-}" "${seeds_of_members[@]/#/$results_dir/evaluate/small-}")
   for kind in $kinds_of_students; do
     evaluated+=("${seeds_of_students[@]/#/$results_dir/evaluate/$kind-}")
   done
   if at_stage 11 "score and report"; then
-    asr-kd score-frames --recipe "$recipe" --title "$title" --baseline small --teacher big -- \
+    asr-kd score-frames "${origin[@]}" --title "$title" --baseline small --teacher big -- \
       "${evaluated[@]}" "$results_dir/score"
     if [[ $results_dir == recipes/$recipe/exp ]]; then
       cp "$results_dir/score/RESULTS.md" "$report"

@@ -10,6 +10,7 @@ import pytest
 from project import RECIPES, ROOT, name_of, section
 
 from asr_kd.score.frame_results import render_frames
+from asr_kd.score.origin import Origin
 from asr_kd.score.report import read_results, render
 from asr_kd.score.results import build_results
 from asr_kd.score.systems import load_systems
@@ -45,7 +46,7 @@ def keys_in(value: Any) -> Iterator[str]:
 
 def test_the_formats_list_every_key_of_the_results(tmp_path: Path) -> None:
     systems = load_systems([made_up_experiment(tmp_path)])
-    results = build_results(systems, recipe="r", protocol="", num_folds=1, num_samples=100, seed=1)
+    results = build_results(systems, origin=Origin(recipe="r"), num_folds=1, num_samples=100, seed=1)
     told = set(re.findall(r"`([^`]+)`", section(ROOT / "docs/formats.md", "Scores")))
     generic = {
         key.replace(f"{STUDENT}_small", "<name>").replace(f"{STUDENT}_vs", "<student>_vs") for key in keys_in(results)

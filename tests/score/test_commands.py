@@ -84,7 +84,7 @@ def test_folds_are_pooled(make_experiment: Make, tmp_path: Path) -> None:
     assert results["corpus"]["test_speakers"] == 3
 
 
-@pytest.mark.parametrize("words", [["score", "x", "y"], ["compare", "x", "y", "--samples", "5"], ["compare", "x"]])
+@pytest.mark.parametrize("words", [["score", "x"], ["compare", "x", "y", "--samples", "5"], ["compare", "x"]])
 def test_wrong_usage_exits_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     assert capsys.readouterr().err.count("\n") == 1
@@ -94,3 +94,10 @@ def test_a_missing_experiment_is_one_line(tmp_path: Path, capsys: pytest.Capture
     assert run_score(tmp_path / "none", tmp_path / "out") == 1
     assert "run asr-kd decode first" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_page_is_of_results_of_score_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "results.json").write_text('{"recipe": "digits", "systems": []}')
+    assert main(["report", str(tmp_path / "results.json"), str(tmp_path / "RESULTS.md")]) == 1
+    assert "results.json: not a results.json of asr-kd score; leave it out" in capsys.readouterr().err
+    assert not (tmp_path / "RESULTS.md").exists()

@@ -12,6 +12,7 @@ from asr_kd.cli.main import main
 from asr_kd.errors import DataError, MismatchError
 from asr_kd.score.comparison import _seed_errors, compare_sides, load_side
 from asr_kd.score.comparison_page import render_comparison
+from asr_kd.score.origin import Origin
 from asr_kd.score.results import build_results
 from asr_kd.score.systems import load_systems
 
@@ -32,7 +33,7 @@ def seeds_of(experiment: Path, name: str) -> list[Path]:
 def test_the_figures_are_those_of_score(make_experiment: Make) -> None:
     experiment = make_experiment("exp")
     found = compare(seeds_of(experiment, "baseline"), seeds_of(experiment, "distilled"))
-    scored = build_results(load_systems([experiment]), recipe="r", protocol="", num_folds=1, num_samples=300, seed=1)
+    scored = build_results(load_systems([experiment]), origin=Origin(recipe="r"), num_folds=1, num_samples=300, seed=1)
     (pair,) = (pair for pair in scored["pairs"] if (pair["a"], pair["b"]) == ("baseline", "distilled"))
     assert found["metrics"]["wer"]["difference"] == pytest.approx(pair["wer_difference"])
     assert found["matched_pairs"]["p"] == pytest.approx(pair["matched_pairs_p"])
@@ -194,6 +195,27 @@ def test_what_cannot_be_compared_is_said(
             (b[0] / file).write_text("\n".join([*kept, *(["anna-0000 other"] if change == "reference" else [])]) + "\n")
     with pytest.raises(error, match=message):
         compare(a, b)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("no words", "only one of the two has del"),
+        ("states", "frames of 99 and of 2000 pdfs"),
+        ("labels", "other numbers of labelled frames"),
+    ],
+)
+def test_seeds_of_one_system_are_tested_alike(make_experiment: Make, change: str, message: str) -> None:
+    first, second = seeds_of(make_experiment("exp", num_utterances=20), "baseline")[:2]
+    if change == "no words":
+        (second / "hyp.txt").unlink()
+    elif change == "states":
+        edit_info(second, num_pdfs=2000)
+    else:
+        header, *rows = (second / "frames.tsv").read_text().splitlines()
+        (second / "frames.tsv").write_text("\n".join([header, "anna-0000\t999\t1\t1.0", *rows[1:]]) + "\n")
+    with pytest.raises(MismatchError, match=f"{first} and {second}: {message}"):
+        load_side([first, second])
 
 
 def test_the_command_prints_a_table_and_writes_json(

@@ -15,6 +15,7 @@ from asr_kd.errors import DataError
 from asr_kd.options import parse
 from asr_kd.score.confusions import count_confusions, most_confused, write_confusions, write_words
 from asr_kd.score.decoded import read_decoded
+from asr_kd.score.errors_page import MANY_SPEAKERS
 from asr_kd.score.speakers import speaker_rows
 from asr_kd.score.systems import as_system, load_systems
 from asr_kd.score.wer import align_words, count_words
@@ -137,6 +138,13 @@ def test_a_system_without_errors_has_a_page(make_experiment: Make, tmp_path: Pat
     shutil.copy(right / "ref.txt", right / "hyp.txt")
     run_errors(right, tmp_path / "errors")
     assert "None has an error." in (tmp_path / "errors/errors.md").read_text()
+
+
+def test_of_many_speakers_the_page_says_how_far_they_spread(make_experiment: Make, tmp_path: Path) -> None:
+    speakers = [f"s{number:02d}" for number in range(MANY_SPEAKERS + 1)]
+    decode = make_experiment("exp", speakers=speakers, num_utterances=2 * len(speakers)) / "decode"
+    run_errors(decode / "baseline-1", tmp_path / "errors")
+    assert f"\nHow far the WER (%) of {len(speakers)} speakers spreads:" in (tmp_path / "errors/errors.md").read_text()
 
 
 def test_runs_of_two_systems_are_refused(make_experiment: Make) -> None:

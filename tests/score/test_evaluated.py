@@ -1,5 +1,6 @@
 """Evaluated systems: counts of utterances and classes as written, and the table made of them."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,13 +68,18 @@ def test_the_gain_kept_is_the_share_of_errors_removed(tmp_path: Path) -> None:
     assert rows["student"]["errors"] == pytest.approx(np.mean([run["errors"] for run in rows["student"]["runs"]]))
     assert sum(rows["big"]["errors_of_class"]) == pytest.approx(rows["big"]["errors"])
     page = render_frames(results | {"recipe": "made", "title": "up"})
+    assert "No gain kept" not in page
     assert f"{rows['student']['errors']:.1f} ± " in page
 
 
-def test_no_share_is_given_of_a_gain_within_noise(tmp_path: Path) -> None:
-    runs = [write(tmp_path, name, seed=seed, wrong=0.3) for seed, name in enumerate(("small", "big", "student"))]
+@pytest.mark.parametrize("of_teacher", [0.3, 0.6], ids=["within noise", "a loss"])
+def test_no_share_is_given_of_a_gain_that_is_not_above_noise(tmp_path: Path, of_teacher: float) -> None:
+    wrong = {"small": 0.3, "big": of_teacher, "student": 0.2}
+    runs = [write(tmp_path, name, seed=seed, wrong=share) for seed, (name, share) in enumerate(wrong.items())]
     results = frame_results(load_evaluated(runs), baseline="small", teacher="big", num_samples=500, seed=1)
     assert [row["kept"] for row in results["systems"]] == [None, None, None]
+    page = render_frames(results | {"recipe": "made", "title": "up"})
+    assert "No gain kept is given: big is not better than small beyond chance" in page
 
 
 def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
@@ -100,3 +106,14 @@ def test_evaluate_counts_frames_as_decode_does(pipeline, tmp_path: Path, complai
     words = ("--name", "x", "--frames", exp / "frames/test", "--labels", exp / "ali/dev")
     assert main([str(w) for w in ("evaluate", *words, "--", pipeline.members[0], tmp_path / "other")]) == 1
     assert "none of" in complaint()
+
+
+def test_frames_without_any_label_are_refused_each_time(pipeline, tmp_path: Path, complaint: Callable[[], str]) -> None:  # type: ignore[no-untyped-def]
+    labels = tmp_path / "ali"
+    shutil.copytree(pipeline.exp / "ali/test", labels)
+    np.save(labels / "pdfs.npy", np.full_like(np.load(labels / "pdfs.npy"), -1))
+    words = ("--name", "x", "--frames", pipeline.exp / "frames/test", "--labels", labels)
+    for _ in range(2):
+        assert main([str(w) for w in ("evaluate", *words, "--", pipeline.members[0], tmp_path / "out")]) == 1
+        assert "none of its frames has a label" in complaint()
+    assert not (tmp_path / "out").exists()

@@ -33,6 +33,15 @@ def test_members_trained_side_by_side_count_once(tmp_path: Path) -> None:
     assert wall_seconds([tmp_path]) == ({"flat-start": 10.0, "train": 90.0}, 100.0)
 
 
+def test_experiments_do_not_count_as_stages(tmp_path: Path) -> None:
+    write_run(tmp_path / "mono", "flat-start", (100.0, 110.0))
+    for script in (Path(__file__).resolve().parents[2] / "local/experiments").glob("*.sh"):
+        write_run(tmp_path / script.stem / "report", "ensemble-report", (200.0, 260.0))
+        (tmp_path / script.stem / "report/metrics.jsonl").write_text('{"epoch": 1, "train_loss": 1.0}\n')
+    assert wall_seconds([tmp_path]) == ({"flat-start": 10.0}, 10.0)
+    assert training_curves(tmp_path) == {}
+
+
 def test_an_interrupted_run_counts_without_the_pause(tmp_path: Path) -> None:
     write_run(tmp_path / "members/1", "train", (1000.0, 1020.0), (5000.0, 5040.0))
     assert wall_seconds([tmp_path]) == ({"train": 60.0}, 60.0)

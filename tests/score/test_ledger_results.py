@@ -43,7 +43,13 @@ def results(ledger: Ledger) -> dict[str, Any]:
         num_samples=400,
         seed=1,
     )
-    told = {"recipe": "made_up", "protocol": "held-out", "frames": "frames/test", "num_pdfs": NUM_PDFS}
+    told = {
+        "recipe": "made_up",
+        "protocol": "held-out",
+        "command": "./run.sh --experiment ledger",
+        "frames": "frames/test",
+        "num_pdfs": NUM_PDFS,
+    }
     return json.loads(json.dumps(told | found))  # type: ignore[no-any-return]
 
 
@@ -148,7 +154,7 @@ def test_the_page_gives_every_member_size_and_student(made: dict[str, Any]) -> N
     page = render_ledger(made)
     lines = page.splitlines()
     assert lines[0] == "# Ensemble ledger: made_up, held-out"
-    assert "`./run.sh --recipe made_up --protocol held-out --experiment ledger`" in page
+    assert "Remake with `./run.sh --experiment ledger`." in page
     first_cells = [line.split("|")[1].strip() for line in lines if line.startswith("|")]
     expected = {*(member["name"] for member in made["members"]), "mean member", "mean of logits", "2", "3", "4"}
     assert expected | {"distilled", "small"} <= set(first_cells)

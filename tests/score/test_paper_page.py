@@ -114,10 +114,11 @@ def test_every_figure_of_ours_is_beside_the_papers(files: dict[str, Path], tmp_p
 
 def test_several_runs_of_one_kind_each_have_a_part(files: dict[str, Path], tmp_path: Path) -> None:
     other = tmp_path / "other.json"
-    other.write_text(json.dumps(json.loads(files["speech"].read_text()) | {"protocol": "held-out"}))
+    other.write_text(json.dumps(json.loads(files["speech"].read_text()) | {"protocol": "held-out", "command": ""}))
     page = render_paper([read_own(files["speech"]), read_own(other)])
-    assert "\n### digits\n\n`./run.sh --recipe digits`" in page
-    assert "\n### digits, held-out\n\n`./run.sh --recipe digits --protocol held-out`" in page
+    assert "\n### digits\n\nRemake with `./run.sh`. " in page
+    of_other = page[page.index("\n### digits, held-out\n\n") :]
+    assert "Remake with" not in of_other[: of_other.index("\n## ")]
     assert "of the recipes digits." in page
 
 

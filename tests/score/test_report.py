@@ -28,14 +28,14 @@ def test_every_figure_of_the_table_is_in_the_report(results: dict[str, Any]) -> 
         errors = row["sub"] + row["ins"] + row["del"]
         assert f"[ {errors} / {row['ref_words']}, {row['ins']} ins, {row['del']} del, {row['sub']} sub ]" in text
     assert f"| distilled | {100 * results['gain_kept']['frame_accuracy']:.0f} % [" in text
-    assert "./run.sh --recipe digits`" in text
+    assert "Remake with `./run.sh`." in text
 
 
 def test_several_protocols_share_one_page(results: dict[str, Any]) -> None:
-    text = render([results, results | {"protocol": "held-out", "folds": 3}])
+    text = render([results, results | {"protocol": "held-out", "folds": 3, "command": "./run.sh --protocol held-out"}])
     assert text.count("\n## digits") == 2
     assert "## digits, held-out" in text
-    assert "`./run.sh --recipe digits --protocol held-out`. Pooled over 3 folds" in text
+    assert "Remake with `./run.sh --protocol held-out`. Pooled over 3 folds" in text
     assert text.count("The paper's table") == 1
 
 

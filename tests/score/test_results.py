@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_kd.score.bootstrap import Estimate
+from asr_kd.score.origin import Origin
 from asr_kd.score.results import build_results, fraction_kept
 from asr_kd.score.systems import load_systems
 
@@ -22,7 +23,11 @@ Make = Callable[..., Path]
 
 def score(*experiments: Path, samples: int = 500) -> dict[str, Any]:
     return build_results(
-        load_systems(experiments), recipe="digits", protocol="", num_folds=len(experiments), num_samples=samples, seed=1
+        load_systems(experiments),
+        origin=Origin(recipe="digits", command="./run.sh"),
+        num_folds=len(experiments),
+        num_samples=samples,
+        seed=1,
     )
 
 

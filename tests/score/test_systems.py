@@ -82,6 +82,14 @@ def test_systems_tested_on_other_data_are_refused(make_experiment: Make, file: s
         load_systems([experiment])
 
 
+def test_systems_tested_on_labels_of_other_states_are_refused(make_experiment: Make) -> None:
+    experiment = make_experiment("exp", num_utterances=4)
+    for directory in (experiment / "decode").glob("baseline-*"):
+        edit_info(directory, num_pdfs=33)
+    with pytest.raises(MismatchError, match=r"other states \(99 pdfs, not 33\)"):
+        load_systems([experiment])
+
+
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
@@ -98,6 +106,22 @@ def test_a_malformed_decode_directory_is_an_error(make_experiment: Make, file: s
     (directory / file).write_text(text)
     with pytest.raises(DataError, match=message):
         read_decoded(directory)
+
+
+def test_words_that_are_not_utf8_are_an_error(make_experiment: Make) -> None:
+    directory = make_experiment("exp", num_utterances=4) / "decode/ensemble-1"
+    (directory / "hyp.txt").write_bytes("anna-0000 fünf\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"hyp\.txt: not UTF-8 .*; convert it"):
+        read_decoded(directory)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_utterance(make_experiment: Make) -> None:
+    directory = make_experiment("exp", num_utterances=4) / "decode/ensemble-1"
+    before = read_decoded(directory)
+    for file in ("ref.txt", "hyp.txt", "utt2spk"):
+        (directory / file).write_text((directory / file).read_text(), encoding="utf-8-sig")
+    assert read_decoded(directory).utterances == before.utterances
+    assert read_decoded(directory).words.wer == before.words.wer
 
 
 def test_an_experiment_without_decodes_is_an_error(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tone_pipeline import TINY_NET, Pipeline, asr_kd
+from tone_pipeline import CONTEXT, RATE, TINY_NET, Pipeline, asr_kd
 
 from asr_kd.cli.main import main
 from asr_kd.frames.store import FrameStore
@@ -81,6 +81,7 @@ def test_without_specialists_the_targets_are_the_generalists_own(
     assert torch.allclose(fused.rows[:].float(), soft.rows[:].float(), atol=1e-3)
     assert fused.meta["models_fingerprint"] == soft.meta["models_fingerprint"]
     assert fused.meta["mean"] == "generalist"
+    assert fused.meta.keys() == soft.meta.keys()
 
 
 def test_the_reports_figures_are_those_of_the_models(special: Path, pipeline: Pipeline) -> None:
@@ -164,6 +165,27 @@ def test_specialists_given_as_the_other_kind_are_named(
     swapped = [w.replace("--x", "--regularized") for w in swapped]
     assert main([*swapped, "--", str(pipeline.exp / "frames/test"), str(tmp_path / "out")]) == 2
     assert "given as" in complaint()
+
+
+@pytest.mark.parametrize("of", ["dev", "train"])
+def test_frames_of_other_features_are_refused(
+    special: Path, pipeline: Pipeline, complaint: Callable[[], str], tmp_path: Path, of: str
+) -> None:
+    other = tmp_path / "frames"
+    asr_kd("make-fbank", "--sample-rate", RATE, *CONTEXT, "--cmvn", "none", pipeline.tones / "data" / of, other)
+    frames = pipeline.exp / "frames"
+    words = [other if word == frames / of else word for word in report(pipeline, special)]
+    assert main([*map(str, words), "--", str(frames / "test"), str(tmp_path / "out")]) == 1
+    assert f"{other} holds features" in complaint()
+
+
+def test_regularizing_without_a_cluster_is_refused(
+    pipeline: Pipeline, complaint: Callable[[], str], tmp_path: Path
+) -> None:
+    exp = pipeline.exp
+    words = ("--generalist", pipeline.members[0], "--regularize", "--labels", exp / "ali/train", *pipeline.dev)
+    assert main([str(word) for word in ("train-specialist", *words, "--", exp / "frames/train", tmp_path / "out")]) == 2
+    assert "give --clusters" in complaint()
 
 
 def test_utterances_sums_are_those_of_each_utterances_frames(make_store: Callable[..., FrameStore]) -> None:

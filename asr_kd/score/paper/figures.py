@@ -42,7 +42,6 @@ TEMPERATURES, BEST_TEMPERATURE = (1.0, 2.0, 5.0, 10.0), 2.0
 
 # Section 5, tables 3 and 4: top-1 accuracy on JFT, and its relative change by how many specialists cover the class.
 TOP_1 = {"generalist": 0.250, "specialists": 0.261}
-NUM_SPECIALISTS = 61
 SPECIALISTS_GAIN = TOP_1["specialists"] / TOP_1["generalist"] - 1
 GAIN_BY_COVERAGE = (0.000, 0.034, 0.074, 0.088, 0.105, 0.111, 0.113, 0.128, 0.136, 0.166, 0.141)  # the last: 10 or more
 

@@ -104,11 +104,11 @@ def _gap(systems: Systems, number: int) -> Claim:
     errors = (
         f"{small['errors']:.1f} wrong without it, {distilled['errors']:.1f} with it, {big['errors']:.1f} the big net"
     )
+    if big["frame_accuracy_ci"][1] < small["frame_accuracy_ci"][0]:
+        return Claim(figures.GAP, DIFFERS, f"{errors}: the big net is the worse one")
     if distilled["kept"] is None:
         return Claim(figures.GAP, OPEN, f"{errors}: between these two no gap above noise")
     closed = percent(distilled["kept"], distilled["kept_ci"], ".0f")
-    if big["errors"] >= small["errors"]:
-        return Claim(figures.GAP, DIFFERS, f"{errors}: the big net is the worse one")
     here = f"{closed} of the gap: {errors}"
     mixed = systems.get("distilled_mixed")
     if mixed is not None and mixed["kept"] is not None:

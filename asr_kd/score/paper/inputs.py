@@ -28,17 +28,9 @@ class Own:
 
     @property
     def title(self) -> str:
-        """The recipe, and its protocol or what was tried."""
-        detail = self.results.get("protocol") or (self.results.get("title") if self.kind == IMAGES else "")
-        return f"{self.recipe}, {detail}" if detail else self.recipe
-
-    @property
-    def command(self) -> str:
-        """What makes it anew."""
-        words = f"./run.sh --recipe {self.results.get('recipe') or 'NAME'}"
-        words += f" --protocol {self.results['protocol']}" if self.results.get("protocol") else ""
-        experiment = "sweep" if self.kind == SPEECH_SWEEP else self.kind
-        return words if self.kind in (IMAGES, IMAGE_SWEEP, SPEECH) else f"{words} --experiment {experiment}"
+        """The recipe, its protocol, and of images what was tried."""
+        tried = self.results.get("title") if self.kind == IMAGES else ""
+        return ", ".join(filter(None, (self.recipe, self.results.get("protocol"), tried)))
 
 
 # The keys that only this kind has.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asr_kd.score.markdown import table
+from asr_kd.score.origin import remade_by
 from asr_kd.score.paper import inputs
 from asr_kd.score.paper.beyond import ledger_part, transfer_part
 from asr_kd.score.paper.claims import Claim
@@ -167,7 +168,7 @@ def _part(own: Own, part: Part) -> list[str]:
     claims = [f"- **{claim.verdict}**: {claim.statement.text}. Here {claim.here}." for claim in part.claims]
     return [
         f"### {own.title}",
-        f"`{own.command}`. {part.facts}",
+        " ".join(filter(None, (remade_by(own.results), part.facts))),
         *part.blocks,
         *(["\n".join(claims)] if claims else []),
     ]

@@ -1,0 +1,61 @@
+"""The report's figures where the test set lacks what they would be of."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from asr_kd.frames.store import FrameStore
+from asr_kd.specialists.page import render_specialists
+from asr_kd.specialists.results import Scored, build_results
+from asr_kd.specialists.scoring import Scores, System, TeamScores
+from asr_kd.specialists.subset import Subset
+
+PDFS = 6
+SEEN, UNSEEN = (0, 1), (4, 5)
+
+
+@pytest.fixture
+def results(make_store: Callable[..., FrameStore]) -> dict[str, Any]:
+    """Of two specialists; no frame is of the second one's states."""
+    store = make_store([10] * 12)
+    labels = np.tile(np.arange(4), 30)
+    right = np.random.default_rng(1).random(120) < 0.5
+    scores = Scores(right, np.where(right, 0.1, 2.0).astype(np.float32))
+    alone = {("dustbin", number): scores for number in (0, 1)}
+    scored = Scored(
+        "frames", store, labels, TeamScores({System("generalist"): scores, System("dustbin", 1): scores}, alone, alone)
+    )
+    team: Any = [
+        SimpleNamespace(path=Path(f"made/{number}"), subset=Subset(pdfs, PDFS), meta={"oversampling": 2.0})
+        for number, pdfs in enumerate([SEEN, UNSEEN])
+    ]
+    models = {"generalist": 1, "dustbin": 3}
+    found = build_results(scored, scored, scored, {"dustbin": team}, num_models=models, num_samples=200, seed=1)
+    return {"recipe": "tones", "protocol": ""} | found
+
+
+def test_a_specialist_without_a_test_frame_has_no_figures_on_its_states(results: dict[str, Any]) -> None:
+    seen, unseen = json.loads(json.dumps(results["specialists"], allow_nan=False))
+    assert (unseen["share_of_frames"], unseen["generalist"], unseen["fused"], unseen["gain_ci"]) == (
+        0,
+        None,
+        None,
+        None,
+    )
+    for part in ("test", "train"):
+        assert unseen[part]["accuracy_inside_before"] is unseen[part]["accuracy_inside_after"] is None
+        assert unseen[part]["cross_entropy_after"] == seen[part]["cross_entropy_after"] > 0
+        assert 0 < seen[part]["accuracy_inside_before"] < 1
+    assert seen["gain_ci"] == [0.0, 0.0]
+
+
+def test_what_is_not_there_is_a_dash_on_the_page(results: dict[str, Any]) -> None:
+    page = render_specialists(results)
+    assert "nan" not in page
+    (row,) = [line for line in page.splitlines() if line.startswith("| dustbin 1 |")]
+    assert row.split(" | ")[2:8] == ["0.0", "-", "-", "-", "-", "-"]
