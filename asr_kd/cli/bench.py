@@ -20,9 +20,11 @@ class Options:
     device: str = option("cpu, or cuda for what runs on a GPU", default="cpu")
     only: str = option(f"benchmarks to run, with commas between them: {','.join(BENCHMARKS)}", default="")
     json: Path | None = option("file to write the figures to", default=None)
-    doc: Path | None = option("page to write them to, as docs/performance.md", default=None)
+    doc: Path | None = option("page to write them to, as docs/performance.md; not with --only", default=None)
 
     def __post_init__(self) -> None:
+        if self.only and self.doc is not None:
+            raise UsageError("--only goes with --json, not with --doc: the page holds every benchmark")
         for name in filter(None, self.only.split(",")):
             if name not in BENCHMARKS:
                 raise UsageError(

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asr_kd.errors import MismatchError
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.frame_scores import score_frames
-from asr_kd.hmm.labels import Labels, match_labels
+from asr_kd.hmm.labels import Labels, check_labelled, match_labels
 from asr_kd.hmm.posteriors import load_models
 from asr_kd.nets.acoustic_model import AcousticModel
 from asr_kd.nets.device import DeviceOptions, prepare
@@ -49,10 +48,7 @@ def run(options: Options) -> None:
     (labels,) = match_labels([store], [Labels.load(options.labels)])
     assert labels is not None
     states = next(iter(models.values())).card.states_fingerprint
-    if states != labels.states_fingerprint:
-        raise MismatchError(
-            f"{labels.path} holds the states {labels.states_fingerprint}, {options.models[0]} predicts {states}"
-        )
+    check_labelled(labels, options.models[0], states)
     decisions_N, label_logp_N = score_frames(list(models.values()), store, labels.pdfs, device=device, nj=options.nj)
     with stage.writing() as folder:
         write_evaluated(
@@ -65,7 +61,7 @@ def run(options: Options) -> None:
             label_logp_N=label_logp_N,
             system=describe_system(options.name, options.conf, models),
         )
-    counts = read_evaluated(options.out).frames
+        counts = read_evaluated(folder).frames
     log.info(
         "%s: frame accuracy %.2f %%, cross-entropy %.4f", options.out, 100 * counts.accuracy, counts.mean_cross_entropy
     )

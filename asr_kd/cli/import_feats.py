@@ -8,7 +8,7 @@ from asr_kd.errors import UsageError
 from asr_kd.frames.cmvn import CmvnOptions
 from asr_kd.frames.rows import write_rows
 from asr_kd.frames.store import FrameStore, write_meta
-from asr_kd.kaldi.features import FEATS_SCP, UTT2SPK, ScpFile, data_features, read_moments, speakers_of
+from asr_kd.kaldi.features import FEATS_SCP, UTT2SPK, ScpFile, data_features, feature_dim, read_moments, speakers_of
 from asr_kd.options import option
 from asr_kd.stage import Stage, digest, file_sha256
 
@@ -53,7 +53,8 @@ def run(options: Options) -> None:
     if options.cmvn_scp is not None:
         speakers = speakers_of(options.data, scp)
         keys = set(speakers.values() if options.cmvn == "speaker" else speakers)
-        moments = read_moments(ScpFile.open(options.cmvn_scp, allow_commands=options.allow_commands), keys)
+        statistics = ScpFile.open(options.cmvn_scp, allow_commands=options.allow_commands)
+        moments = read_moments(statistics, keys, feature_dim(scp))
     left, right, cmvn = options.left_context, options.right_context, CmvnOptions(cmvn=options.cmvn)
     with stage.writing() as partial:
         feats = data_features(options.data, scp)

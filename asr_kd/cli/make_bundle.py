@@ -27,7 +27,7 @@ class Options:
         affects_result=False,
     )
     acoustic_scale: float | None = option("weight of the acoustic scores, without --decoded", default=None)
-    insertion_penalty: float = option("cost of a word, without --decoded", default=0.0)
+    insertion_penalty: float | None = option("cost of a word; by default as decoded, without --decoded 0", default=None)
     beam: float | None = option("as of decode; by default as decoded, without --decoded 13", default=None)
     max_active: int | None = option("as of decode; by default as decoded, without --decoded 7000", default=None)
 
@@ -49,10 +49,7 @@ def run(options: Options) -> None:
 
 
 def _settings(options: Options) -> RecognitionSettings:
-    settings: dict[str, Any] = asdict(SearchOptions()) | {
-        "acoustic_scale": options.acoustic_scale,
-        "insertion_penalty": options.insertion_penalty,
-    }
+    settings: dict[str, Any] = asdict(SearchOptions()) | {"acoustic_scale": None, "insertion_penalty": 0.0}
     if options.decoded is not None:
         decoded_with = read_run(options.decoded)["identity"]["inputs"].get("models")
         if decoded_with != digest([fingerprint(options.model)]):
@@ -61,5 +58,5 @@ def _settings(options: Options) -> RecognitionSettings:
             )
         decoded = json.loads((options.decoded / "system.json").read_text(encoding="utf-8"))
         settings = {name: decoded[name] for name in settings}
-    given = {"beam": options.beam, "max_active": options.max_active}
-    return RecognitionSettings(**settings | {name: value for name, value in given.items() if value is not None})
+    given = {name: value for name in settings if (value := getattr(options, name)) is not None}
+    return RecognitionSettings(**settings | given)

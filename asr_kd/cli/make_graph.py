@@ -54,5 +54,5 @@ def run(options: Options) -> None:
     with stage.writing() as partial:
         graph = build_graph(lexicon, inventory, grammar, silence_probability=options.silence_probability)
         save_graph(partial, graph, lexicon, inventory)
-    arrays = DecodingGraph.load(options.out).arrays
+        arrays = DecodingGraph.load(partial).arrays
     log.info("%s: %d states, %d arcs, %d pdfs", options.out, len(arrays.states), len(arrays.arcs), inventory.num_pdfs)

@@ -51,6 +51,7 @@ log = logging.getLogger(__name__)
 
 FORMS = (8, 16, 64)  # kept probabilities, for comparison with what is asked for
 MEMBERS = 10  # the paper's
+BY_DEFAULT = "or that of --models by default"
 BOTH_TERMS = DistillWeights(soft_weight=1.0, hard_weight=1.0)
 
 
@@ -67,17 +68,20 @@ class StudentConf:
 class Options:
     frames: tuple[Path, ...] = option("frame stores of the labelled speech, or --hours", default=(), positional=True)
     extra_frames: tuple[Path, ...] = option("frame stores of what only the students hear", default=())
-    models: tuple[Path, ...] = option("trained members, for their shape and the store's fidelity", default=())
+    models: tuple[Path, ...] = option("trained members, for their shape, input and the store's fidelity", default=())
     hours: float | None = option("labelled speech in hours", default=None)
     extra_hours: float = option("speech that only the students hear, in hours", default=0.0)
     utterance_seconds: float = option("with --hours: mean length of an utterance in s", default=10.0)
     num_pdfs: int | None = option("states, where no --models say it", default=None)
-    members: int | None = option(f"size of the ensemble, {MEMBERS} or that of --models by default", default=None)
+    members: int | None = option(f"size of the ensemble, {MEMBERS} {BY_DEFAULT}", default=None)
     students: int = option("students of each kind, one for each seed", default=1)
     student_conf: tuple[Path, ...] = option("a conf file of asr-kd distill for each kind of student", default=())
     student_num_layers: int | None = option("their hidden layers, if not the members'", default=None)
     student_hidden_dim: int | None = option("their units of a hidden layer, if not the members'", default=None)
-    net: NetOptions = group(NetOptions)
+    num_layers: int | None = option(f"a member's hidden layers, {NetOptions.num_layers} {BY_DEFAULT}", default=None)
+    hidden_dim: int | None = option(f"units of a hidden layer, {NetOptions.hidden_dim} {BY_DEFAULT}", default=None)
+    dropout: float | None = option(f"as of train, {NetOptions.dropout:g} {BY_DEFAULT}", default=None)
+    input_dropout: float | None = option(f"as of train, {NetOptions.input_dropout:g} {BY_DEFAULT}", default=None)
     num_epochs: int = option("passes over the training frames", default=TrainOptions.num_epochs)
     batch_size: int = option("frames of a step", default=TrainOptions.batch_size)
     optimizer: OptimizerOptions = group(OptimizerOptions)
@@ -158,9 +162,9 @@ def _models(
 def _work(
     options: Options, stores: Sequence[FrameStore], extra: Sequence[FrameStore], cards: Sequence[ModelCard]
 ) -> Work:
-    labelled, added = _speech(options, stores, extra)
+    labelled, added = _speech(options, stores, extra, cards)
     num_pdfs = _num_pdfs(options, cards)
-    net = cards[0].net if cards else options.net
+    net = _net(options, cards)
     train = TrainOptions(
         num_epochs=options.num_epochs,
         batch_size=options.batch_size,
@@ -191,7 +195,9 @@ def _work(
     )
 
 
-def _speech(options: Options, stores: Sequence[FrameStore], extra: Sequence[FrameStore]) -> tuple[Speech, Speech]:
+def _speech(
+    options: Options, stores: Sequence[FrameStore], extra: Sequence[FrameStore], cards: Sequence[ModelCard]
+) -> tuple[Speech, Speech]:
     """What is labelled, and what only the students hear."""
     if stores and (options.hours is not None or options.extra_hours):
         raise UsageError("asr-kd plan: give frame stores or --hours and --extra-hours, not both")
@@ -205,19 +211,36 @@ def _speech(options: Options, stores: Sequence[FrameStore], extra: Sequence[Fram
         Speech.of_hours(hours, options.utterance_seconds, options.features)
         for hours in (options.hours, options.extra_hours)
     )
+    if cards:
+        left, right = cards[0].features["left_context"], cards[0].features["right_context"]
+        dim = cards[0].input_dim // (left + 1 + right)
+        labelled, added = (dataclasses.replace(one, dim=dim, left=left, right=right) for one in (labelled, added))
     return labelled, added
 
 
 def _num_pdfs(options: Options, cards: Sequence[ModelCard]) -> int:
-    if not cards and options.num_pdfs is None:
+    if cards:
+        _check_agrees(options, "num_pdfs", cards[0].num_pdfs)
+        return cards[0].num_pdfs
+    if options.num_pdfs is None:
         raise UsageError("asr-kd plan: say how many states there are: --num-pdfs, or --models trained on them")
-    if cards and options.num_pdfs not in (None, cards[0].num_pdfs):
-        raise MismatchError(
-            f"--num-pdfs {options.num_pdfs}, but {options.models[0]} has {cards[0].num_pdfs}: leave --num-pdfs out"
-        )
-    num_pdfs = cards[0].num_pdfs if cards else options.num_pdfs
-    assert num_pdfs is not None
-    return num_pdfs
+    return options.num_pdfs
+
+
+def _net(options: Options, cards: Sequence[ModelCard]) -> NetOptions:
+    names = [field.name for field in dataclasses.fields(NetOptions)]
+    if cards:
+        for name in names:
+            _check_agrees(options, name, getattr(cards[0].net, name))
+        return cards[0].net
+    return NetOptions(**{name: value for name in names if (value := getattr(options, name)) is not None})
+
+
+def _check_agrees(options: Options, name: str, trained: float) -> None:
+    """Check that an option says what the models do, or nothing."""
+    asked, flag = getattr(options, name), f"--{name.replace('_', '-')}"
+    if asked not in (None, trained):
+        raise MismatchError(f"{flag} {asked}, but {options.models[0]} has {trained}: leave {flag} out")
 
 
 def _student_conf(path: Path, options: Options) -> StudentConf:

@@ -20,8 +20,10 @@ class Options:
     data: Path = option("Kaldi data directory", positional=True)
     out: Path = option("the data directory to write", positional=True)
     speakers: tuple[str, ...] = option("the utterances of these speakers", default=())
-    spk_list: Path | None = option("the utterances of the speakers in this file, one a line", default=None)
-    utt_list: Path | None = option("the utterances in this file, one id a line", default=None)
+    spk_list: Path | None = option(
+        "the utterances of the speakers in this file, one a line", default=None, affects_result=False
+    )
+    utt_list: Path | None = option("the utterances in this file, one id a line", default=None, affects_result=False)
     first: int | None = option("this many utterances, the first by id", default=None)
     shortest: int | None = option("this many utterances, the shortest", default=None)
     random: int | None = option("this many utterances, drawn at random", default=None)
@@ -30,19 +32,24 @@ class Options:
     allow_commands: bool = option("wav.scp may hold commands; --shortest runs them", default=False)
 
     def __post_init__(self) -> None:
-        given = [way for way in WAYS if getattr(self, way) not in (None, ())]
-        if len(given) != 1:
-            ways = ", ".join(f"--{way.replace('_', '-')}" for way in WAYS)
-            raise ValueError(f"give exactly one of {ways}, not {len(given)}")
+        if len(self.ways) != 1:
+            every = ", ".join(f"--{way.replace('_', '-')}" for way in WAYS)
+            raise ValueError(f"give exactly one of {every}, not {len(self.ways)}")
         if any(count is not None and count < 1 for count in (self.first, self.shortest, self.random)):
-            raise ValueError(f"--{given[0]} must be at least 1")
+            raise ValueError(f"{self.ways[0]} must be at least 1")
+
+    @property
+    def ways(self) -> list[str]:
+        """The flags that choose, of those given."""
+        return [f"--{way.replace('_', '-')}" for way in WAYS if getattr(self, way) not in (None, ())]
 
 
 def run(options: Options) -> None:
-    inputs = {"data": data_fingerprint(options.data)}
     list_file = options.spk_list or options.utt_list
     ids = read_ids(list_file) if list_file else list(options.speakers)
-    stage = Stage(options.out, command="subset-data", options=options, inputs=inputs | {"list": digest(ids)})
+    # Of a list only the ids count, not its path; the way says what they are ids of.
+    inputs = {"data": data_fingerprint(options.data), "way": options.ways[0], "list": digest(ids)}
+    stage = Stage(options.out, command="subset-data", options=options, inputs=inputs)
     if stage.finished():
         return
     utterances = load_data_dir(options.data, need_text=False, allow_commands=options.allow_commands)

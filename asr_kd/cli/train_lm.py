@@ -49,11 +49,13 @@ class Options:
     )
     prune: float = option("drop n-grams that lower the perplexity by less than this share of it", default=0.0)
     vocabulary: Path | None = option(
-        "lexicon or list of words: the only words; default: those of the texts", default=None
+        "lexicon or list of words: the only words; default: those of the texts", default=None, affects_result=False
     )
     max_words: int | None = option("keep the most frequent words, so many; default: all", default=None)
     weights: tuple[float, ...] = option("interpolate one model for each text, with these weights", default=())
-    tune_on: Path | None = option("interpolate, with the weights best for this text", default=None)
+    tune_on: Path | None = option(
+        "interpolate, with the weights best for this text", default=None, affects_result=False
+    )
     utterance_ids: bool = option("each line of a text begins with an utterance id, as in Kaldi's text", default=False)
 
     def __post_init__(self) -> None:

@@ -38,10 +38,6 @@ class Sentence:
     graph_cost: float
     acoustic_cost: float
 
-    def cost(self, acoustic_scale: float, insertion_penalty: float) -> float:
-        """What the search minimises."""
-        return self.graph_cost + acoustic_scale * self.acoustic_cost + insertion_penalty * len(self.words)
-
 
 @dataclass(frozen=True)
 class NBest:

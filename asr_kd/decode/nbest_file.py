@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def read_nbest(path: Path) -> dict[str, list[Sentence]]:
                 lists.setdefault(utt, []).append(sentence)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; decode with --num-best 100") from error
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"{path}: damaged ({error}); decode again") from error
     if not lists:
         raise DataError(f"{path}: no hypotheses in it; decode with a wider --beam")

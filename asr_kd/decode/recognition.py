@@ -20,7 +20,6 @@ from asr_kd.nets.acoustic_model import AcousticModel
 from asr_kd.options import option
 from asr_kd.stage import write_text
 
-FRAMES_FILE = "frames.tsv"
 FRAMES_HEADER = "utt\tnum_frames\tnum_correct\tcross_entropy"
 
 

@@ -49,7 +49,7 @@ def align_utterances(
     Args:
         items: utterance id, words, and log scores ``[T, P]``.
         lexicon: must have all the words.
-        inventory: the states; ``P`` is at least its ``num_pdfs``.
+        inventory: the states; ``P`` is its ``num_pdfs``.
         acoustic_scale: what the scores are multiplied by.
         beam: as in `best_path`.
         retry_beam: the beam of a second attempt, where the first did not reach the end.

@@ -5,6 +5,7 @@ Legend: T frames of one utterance, P pdfs, K pairs of one frame.
 
 import gzip
 import io
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def read_integer_archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     data = path.read_bytes()
     try:
         data = gzip.decompress(data) if data[:2] == _GZIP else data
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: damaged gzip file ({error}); copy it anew") from error
     head = data.find(b" ")
     if data[head + 1 : head + 3] == BINARY:

@@ -124,10 +124,18 @@ def speakers_of(data: Path, scp: ScpFile) -> dict[str, str]:
     return {utterance: table.rows[utterance].value if table.present else utterance for utterance in scp.table.rows}
 
 
-def read_moments(scp: ScpFile, keys: set[str]) -> dict[str, Moments]:
+def feature_dim(scp: ScpFile) -> int:
+    """Features of a frame, D, as ``feat-to-dim`` says: those of the first matrix that has any, else 0."""
+    return next((dim for key in scp.table.rows if (dim := scp.matrix(key).shape[1])), 0)
+
+
+def read_moments(scp: ScpFile, keys: set[str], dim: int) -> dict[str, Moments]:
     """The statistics that ``compute-cmvn-stats`` wrote, for each speaker or utterance.
 
     A matrix of two rows: sums and the count, sums of squares and 0.
+
+    Args:
+        dim: features of a frame.
 
     Raises:
         DataError: a speaker without statistics, or a matrix of another shape.
@@ -139,5 +147,10 @@ def read_moments(scp: ScpFile, keys: set[str]) -> dict[str, Moments]:
         stats = scp.matrix(key).astype(np.float64)
         if len(stats) != 2 or stats[0, -1] <= 0:
             raise DataError(f"{scp.table.where(key)}: '{key}' has shape {stats.shape}, not compute-cmvn-stats's")
+        if stats.shape[1] != dim + 1:
+            raise DataError(
+                f"{scp.table.where(key)}: '{key}' has statistics of {stats.shape[1] - 1} features, the frames have "
+                f"{dim}; compute them of the same features"
+            )
         found[key] = Moments(float(stats[0, -1]), stats[0, :-1], stats[1, :-1])
     return found

@@ -4,7 +4,6 @@ Back-off arcs take ``#0`` in and put nothing out, as in Kaldi (Mohri, Pereira an
 with weighted finite-state transducers", 2008).
 """
 
-import gzip
 import logging
 import math
 import shutil
@@ -18,10 +17,9 @@ import kaldifst
 from asr_kd.errors import GrammarError
 from asr_kd.lang.lexicon import EPSILON, SENTENCE_END, SENTENCE_START, Lexicon
 from asr_kd.lang.symbols import BACKOFF, save_symbols, word_symbols
+from asr_kd.lang.zipped import reading
 
 log = logging.getLogger(__name__)
-
-_GZIP = b"\x1f\x8b"
 
 
 def word_loop(lexicon: Lexicon) -> kaldifst.StdVectorFst:
@@ -78,19 +76,10 @@ def _save_recognized(lexicon: Lexicon, path: Path) -> None:
 
 
 def _unzipped(path: Path, folder: Path) -> Path:
-    try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == _GZIP
-        if not zipped:
-            return path
-        plain = folder / "plain.arpa"
-        with gzip.open(path) as source, plain.open("wb") as target:
-            shutil.copyfileobj(source, target)
-        return plain
-    except FileNotFoundError as error:
-        raise GrammarError(f"{path}: no such file; expected an ARPA file, gzipped or not") from error
-    except EOFError as error:
-        raise GrammarError(f"{path}: the gzip file is truncated; fetch it again") from error
+    plain = folder / "plain.arpa"
+    with reading(path, "an ARPA file, gzipped or not") as source, plain.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    return plain
 
 
 def _check_unigrams(arpa: Path, plain: Path, lexicon: Lexicon) -> None:

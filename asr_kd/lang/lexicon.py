@@ -81,7 +81,7 @@ def load_lexicon(path: Path) -> Lexicon:
     """
     entries: dict[tuple[str, tuple[str, ...]], int] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError as error:
         raise LexiconError(f"{path}: no such file; expected a lexicon of lines 'WORD PHONE PHONE ...'") from error
     except UnicodeDecodeError as error:

@@ -40,7 +40,7 @@ def load_side(directories: Sequence[Path]) -> Side:
 
     Raises:
         DataError: a directory is unreadable, or they hold more than one system.
-        MismatchError: the runs were tested on different data.
+        MismatchError: the runs were tested on different data, or not in the same metrics.
     """
     found = [read_outcome(directory) for directory in directories]
     for outcome in found[1:]:
@@ -52,7 +52,7 @@ def load_side(directories: Sequence[Path]) -> Side:
     seeds = dict.fromkeys(outcome.seed for outcome in found)
     runs = [join_folds([outcome for outcome in found if outcome.seed == seed]) for seed in seeds]
     for run in runs[1:]:
-        _require_same_test_set(runs[0], run)
+        _require_alike(runs[0], run)
     return Side(name=found[0].name, directories=tuple(directories), runs=tuple(runs))
 
 
@@ -164,6 +164,20 @@ def _describe(side: Side) -> dict[str, Any]:
         "seeds": [run.seed for run in side.runs],
         "num_pdfs": side.runs[0].num_pdfs,
     }
+
+
+def _require_alike(first: Outcome, run: Outcome) -> None:
+    """Two seeds of one system: the same metrics, of the same states, over as many words and labelled frames."""
+    _require_same_test_set(first, run)
+    if lacking := set(first.ratios) ^ set(run.ratios):
+        what = f"only one of the two has {min(lacking)}"
+    elif first.num_pdfs != run.num_pdfs:
+        what = f"frames of {first.num_pdfs} and of {run.num_pdfs} pdfs"
+    elif any(not np.array_equal(below_U, run.ratios[metric][1]) for metric, (_, below_U) in first.ratios.items()):
+        what = "other numbers of labelled frames"
+    else:
+        return
+    raise MismatchError(f"{first.directory} and {run.directory}: {what}; test the seeds of one system alike")
 
 
 def _require_same_test_set(a: Outcome, b: Outcome) -> None:

@@ -129,12 +129,14 @@ def read_text(path: Path) -> dict[str, list[str]]:
     """Words by utterance from a Kaldi ``text``-like file; the words may be absent.
 
     Raises:
-        DataError: the file is missing, a line is empty or an utterance comes twice.
+        DataError: the file is missing or not UTF-8, a line is empty or an utterance comes twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise DataError(f"{path}: cannot read it ({error.strerror}); run asr-kd decode again") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); convert it") from error
     words: dict[str, list[str]] = {}
     for number, line in enumerate(lines, 1):
         found = line.split()

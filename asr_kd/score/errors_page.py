@@ -40,7 +40,8 @@ def render_errors(
     parts = [f"# Errors: {system.name}", "Written by `asr-kd errors`.", _headline(system, num_samples, seed)]
     parts += ["## Words", confusion_table(most_confused(confusions, number)), _kinds(confusions, number)]
     if len(speakers) > MANY_SPEAKERS:
-        parts += ["## Speakers", speaker_table([system.name], speakers).capitalize()]
+        spread = speaker_table([system.name], speakers)
+        parts += ["## Speakers", spread[0].upper() + spread[1:]]
     elif speakers:
         parts += ["## Speakers", f"WER, %:\n\n{speaker_table([system.name], speakers)}"]
     parts += ["## Utterances with the most errors", _worst(system, number)]

@@ -112,7 +112,7 @@ def as_system(runs: Sequence[Decoded]) -> System:
 
 
 def require_same_test_set(a: Decoded, b: Decoded) -> None:
-    """Check that two runs were tested on the same utterances, words and frame labels.
+    """Check that two runs were tested on the same utterances, words and frame labels, of the same states.
 
     Raises:
         MismatchError: they were not.
@@ -123,6 +123,8 @@ def require_same_test_set(a: Decoded, b: Decoded) -> None:
         what = "other reference words"
     elif not np.array_equal(a.frames.num_frames, b.frames.num_frames):
         what = "another number of labelled frames"
+    elif a.info.num_pdfs != b.info.num_pdfs:
+        what = f"frame labels of other states ({b.info.num_pdfs} pdfs, not {a.info.num_pdfs})"
     else:
         return
     raise MismatchError(f"{b.directory}: tested on {what} than {a.directory}; decode both on one aligned test set")
@@ -185,7 +187,7 @@ def mean_known(values: Sequence[float | None]) -> float | None:
 
 def _system(name: str, runs: Sequence[Decoded]) -> System:
     for run in runs[1:]:
-        for field in ("members", "params", "num_pdfs"):
+        for field in ("members", "params"):
             first, other = getattr(runs[0].info, field), getattr(run.info, field)
             if first != other:
                 raise MismatchError(

@@ -1,12 +1,12 @@
 """How hard the test set's words are: outside the vocabulary, and how probable the language models find them."""
 
-import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from asr_kd.lang.arpa import BackoffModel
 from asr_kd.lang.lexicon import EPSILON, SENTENCE_END, SENTENCE_START
+from asr_kd.lang.perplexity import measure
 from asr_kd.lang.symbols import BACKOFF, load_symbols
 from asr_kd.lang.units import is_piece_vocabulary
 from asr_kd.score.systems import System
@@ -58,20 +58,13 @@ def language_models(references: Sequence[Sequence[str]], paths: Sequence[Path]) 
         model = BackoffModel.load(path)
         if is_piece_vocabulary(model.words):
             continue
-        scored = zip(references, model.log_probs(references), strict=True)
-        known = [
-            float(logp)
-            for words, logps in scored
-            for word, logp in zip((*words, SENTENCE_END), logps, strict=True)
-            if word in model
-        ]
-        unknown = sum(word not in model for words in references for word in words)
+        figures = measure(model, references)
         found.append(
             {
                 "name": f"{path.resolve().parent.name}/{path.name}",
                 "order": model.order,
-                "perplexity": math.exp(-math.fsum(known) / len(known)),
-                "unknown_words": unknown,
+                "perplexity": figures.known,
+                "unknown_words": figures.unknown,
             }
         )
     return found

@@ -77,7 +77,7 @@ def test_the_page_has_the_machine_the_goals_and_every_figure(tmp_path: Path) -> 
     page = tmp_path / "performance.md"
     write_document(page, "cpu", MACHINE, RESULTS)
     text = page.read_text()
-    assert text.startswith(INTRODUCTION) and text.endswith(HOW_TO_READ) and NOT_RUN in text
+    assert text.startswith(INTRODUCTION) and text.endswith(HOW_TO_READ) and NOT_RUN["cuda"] in text
     assert "a processor (family 1, model 2), 2 cores, avx2; torch 2." in text
     assert "| fbank | over a peer | at least 8x | 8.87x | met |" in text
     assert "| over another | not measured: another is not installed |" in text
@@ -89,10 +89,19 @@ def test_a_run_on_a_gpu_leaves_the_part_of_the_cpu_as_it_is(tmp_path: Path) -> N
     write_document(page, "cpu", MACHINE, RESULTS)
     write_document(page, "cuda", MACHINE | {"gpu": "a card"}, RESULTS[1:])
     both = page.read_text()
-    assert NOT_RUN not in both and "a card; host: a processor" in both
+    assert "Not run" not in both and "a card; host: a processor" in both
     assert both.count("| over another | not measured") == 1
     write_document(page, "cpu", MACHINE, RESULTS)
     assert page.read_text() == both
+
+
+def test_a_page_begun_on_a_gpu_says_how_to_fill_in_the_part_of_the_cpu(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    write_document(page, "cuda", MACHINE | {"gpu": "a card"}, RESULTS[1:])
+    assert f"## On a CPU\n\n{NOT_RUN['cpu']}\n## On a GPU\n\na card; host: a processor" in page.read_text()
+    assert "GPU" not in NOT_RUN["cpu"] and "--device" not in NOT_RUN["cpu"]
+    write_document(page, "cpu", MACHINE, RESULTS)
+    assert "Not run" not in page.read_text()
 
 
 def test_the_command_runs_what_is_asked_for_in_the_order_of_the_list(
@@ -107,8 +116,8 @@ def test_the_command_runs_what_is_asked_for_in_the_order_of_the_list(
     monkeypatch.setattr(bench, "describe_machine", lambda device: MACHINE)
     monkeypatch.setattr(bench, "run_benchmarks", measured)
     out, page = tmp_path / "bench.json", tmp_path / "page.md"
-    assert main(["bench", "--only", "loss,fbank", "--json", str(out), "--doc", str(page)]) == 0
-    assert main(["bench"]) == 0
+    assert main(["bench", "--only", "loss,fbank", "--json", str(out)]) == 0
+    assert main(["bench", "--doc", str(page)]) == 0
     assert main(["bench", "--device", "cuda"]) == 0
     assert asked[0] == (["fbank", "loss"], "cpu")
     assert asked[1] == (list(BENCHMARKS), "cpu")
@@ -124,6 +133,7 @@ def test_the_command_runs_what_is_asked_for_in_the_order_of_the_list(
         (["--only", "fbnk"], "--only fbnk: no such benchmark, did you mean 'fbank'?"),
         (["--only", "decode", "--device", "cuda"], "nothing of it runs on --device cuda"),
         (["--only", "loss", "--device", "tpu"], "--device tpu: "),
+        (["--only", "loss", "--doc", "no-such-page.md"], "not with --doc"),
     ],
 )
 def test_a_wrong_option_is_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +191,27 @@ def test_the_search_is_as_wide_as_it_was_when_scale_and_penalty_were_tuned(pipel
         found = read_bundle(out)["recognition"]
         assert (found["beam"], found["max_active"]) == expected
         assert found["acoustic_scale"] == system["acoustic_scale"]
+
+
+@pytest.mark.parametrize(("flags", "expected"), [([], 1.5), (["--insertion-penalty", "0"], 0.0)])
+def test_a_penalty_that_is_given_counts_before_the_one_it_was_decoded_with(
+    pipeline: Pipeline, tmp_path: Path, flags: list[str], expected: float
+) -> None:
+    exp, decoded = pipeline.exp, tmp_path / "decoded"
+    shutil.copytree(exp / "decode/distilled-1", decoded)
+    system = json.loads((decoded / "system.json").read_text())
+    (decoded / "system.json").write_text(json.dumps(system | {"insertion_penalty": 1.5}))
+    words = ["--decoded", decoded, exp / "students/distilled-1", exp / "graph", tmp_path / "bundle"]
+    assert main(["make-bundle", *flags, *map(str, words)]) == 0
+    assert read_bundle(tmp_path / "bundle")["recognition"]["insertion_penalty"] == expected
+
+
+def test_without_results_the_penalty_is_0_and_the_search_as_wide_as_that_of_decode(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    words = [pipeline.exp / "students/distilled-1", pipeline.exp / "graph", tmp_path / "bundle"]
+    assert main(["make-bundle", "--acoustic-scale", "0.3", *map(str, words)]) == 0
+    assert read_bundle(tmp_path / "bundle")["recognition"] == asdict(SETTINGS)
 
 
 @pytest.mark.parametrize("cmvn", ["speaker", "utterance"])

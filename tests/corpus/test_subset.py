@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,20 @@ def test_a_changed_list_makes_a_finished_subset_stale(data: Path, capsys: pytest
     (data / "list").write_text("bob\n")
     assert main(command) == 1
     assert "another list" in capsys.readouterr().err
+
+
+def test_a_list_under_another_name_is_the_same_list(data: Path) -> None:
+    (data / "list").write_text("ann\n")
+    assert main(["subset-data", str(data), str(data / "out"), "--spk-list", str(data / "list")]) == 0
+    (data / "list").rename(data / "moved")
+    assert main(["subset-data", str(data), str(data / "out"), "--spk-list", str(data / "moved")]) == 0
+
+
+def test_a_list_of_speakers_is_not_the_same_list_of_utterances(data: Path, complaint: Callable[[], str]) -> None:
+    (data / "list").write_text("ann\n")
+    assert main(["subset-data", str(data), str(data / "out"), "--spk-list", str(data / "list")]) == 0
+    assert main(["subset-data", str(data), str(data / "out"), "--utt-list", str(data / "list")]) == 1
+    assert "another way --spk-list (now --utt-list)" in complaint()
 
 
 def test_split_data_writes_one_data_directory_a_part_below_one_stage(data: Path) -> None:

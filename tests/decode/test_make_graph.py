@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from asr_kd.cli.main import main
-from asr_kd.decode.graph import DecodingGraph
+from asr_kd.decode.graph import DecodingGraph, save_graph
 from asr_kd.decode.search import search
 from asr_kd.hmm.states import StateInventory
 
@@ -54,6 +55,19 @@ def test_an_ngram_model_decides_between_homophones(lang: Path, tmp_path: Path) -
     graph = DecodingGraph.load(tmp_path / "graph")
     (found,) = search(graph, [("u", said(StateInventory.load(lang), "T_B UW_E"))], acoustic_scale=1.0)
     assert found.words == ("TWO",)
+
+
+def test_a_graph_that_cannot_be_read_back_is_not_left_behind(
+    lang: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(folder: Path, *given: Any) -> None:
+        save_graph(folder, *given)
+        (folder / "graph.json").write_text("{}")
+
+    monkeypatch.setattr("asr_kd.cli.make_graph.save_graph", damaged)
+    for _ in range(2):
+        assert main(["make-graph", str(lang), str(tmp_path / "graph")]) == 1
+    assert not (tmp_path / "graph").exists()
 
 
 @pytest.mark.parametrize(

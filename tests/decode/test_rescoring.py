@@ -85,7 +85,11 @@ def test_the_old_model_alone_at_scale_1_gives_the_graphs_own_choice(
     same = Weights(acoustic_scale=0.2, lm_scale=1.0, new_share=0.0, insertion_penalty=0.7)
     candidates = Candidates(found, *models)
     words = [candidates.words[place] for place in chosen(candidates, same)]
-    assert words == [min(own, key=lambda s: s.cost(0.2, 0.7)).words for own in found.values()]
+
+    def graphs_own(s: Sentence) -> float:
+        return s.graph_cost + 0.2 * s.acoustic_cost + 0.7 * len(s.words)
+
+    assert words == [min(own, key=graphs_own).words for own in found.values()]
 
 
 GRID = RescoreOptions(

@@ -41,10 +41,11 @@ def test_an_utterance_without_frames_is_read(tmp_path: Path) -> None:
     [
         (binary_vectors(VECTORS)[:-3], "'b' is cut off"),
         (gzip.compress(binary_vectors(VECTORS))[:-9], "damaged gzip file"),
+        (gzip.compress(binary_vectors(VECTORS))[:10] + b"\xff" * 20, "damaged gzip file"),
         (binary_vectors({"a": [1]}) + b"b \0BFM ", "not a vector of int32"),
         (b"a 1 2\nb 3 x\n", "ali:2: expected '<utterance> <id> <id> ...'"),
     ],
-    ids=["cut", "cut gzip", "another type", "not a number"],
+    ids=["cut", "cut gzip", "not deflate", "another type", "not a number"],
 )
 def test_a_damaged_archive_is_an_error_that_says_where(tmp_path: Path, content: bytes, complaint: str) -> None:
     (tmp_path / "ali").write_bytes(content)

@@ -87,6 +87,10 @@ def test_the_statistics_of_kaldi_are_used_where_they_are_given(data: Path, tmp_p
         scp = (data / "feats.scp").read_text().splitlines()[0].replace("a-1 ", "a ")
         (tmp_path / "cmvn.scp").write_text(scp + "\n")
         imported(data, "--cmvn-scp", tmp_path / "cmvn.scp")
+    narrow = {speaker: np.array([[2.0, 4.0, 9.0], [1.0, 3.0, 0.0]]) for speaker in "ab"}
+    kaldiio.save_ark(str(tmp_path / "cmvn.ark"), narrow, scp=str(tmp_path / "cmvn.scp"))
+    with pytest.raises(DataError, match=r"cmvn.scp:1: 'a' has statistics of 2 features, the frames have 13"):
+        imported(data, "--cmvn-scp", tmp_path / "cmvn.scp")
     with pytest.raises(UsageError, match="--cmvn-scp goes with"):
         imported(data, "--cmvn", "none", "--cmvn-scp", tmp_path / "cmvn.scp")
 

@@ -105,7 +105,8 @@ def test_dropped_and_absent_words_are_counted(tmp_path: Path, caplog: pytest.Log
         (ARPA.replace("-0.5\tONE", "many\tONE").encode(), "ARPA"),
         (ARPA.replace("\\end\\", "").encode(), "ARPA"),
         (ARPA.replace("ONE", "one").replace("TWO", "two").encode(), "none of its 4 words"),
-        (gzip.compress(ARPA.encode())[:-20], "truncated"),
+        (gzip.compress(ARPA.encode(), mtime=0)[:-20], "truncated"),
+        (gzip.compress(ARPA.encode(), mtime=0)[:10] + b"\xff" * 20, "damaged"),
     ],
 )
 def test_a_malformed_arpa_file_is_an_error_and_not_a_crash(tmp_path: Path, content: bytes, why: str) -> None:

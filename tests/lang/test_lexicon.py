@@ -67,6 +67,12 @@ def test_a_lexicon_that_is_not_utf8_or_not_there_is_refused(tmp_path: Path) -> N
         load_lexicon(tmp_path / "absent.txt")
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_word(tmp_path: Path) -> None:
+    path = tmp_path / "lexicon.txt"
+    path.write_text("ONE W\nTWO T\n", encoding="utf-8-sig")
+    assert load_lexicon(path).words == ("ONE", "TWO")
+
+
 def test_all_missing_words_are_listed_at_once_most_frequent_first() -> None:
     lexicon = Lexicon((("ONE", ("W",)),))
     check_words(lexicon, [("u1", ("ONE", "ONE")), ("u2", ())])

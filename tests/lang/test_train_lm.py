@@ -59,6 +59,22 @@ def test_the_same_command_does_nothing_and_another_text_is_refused(texts: Path) 
         train(*command)
 
 
+def test_files_under_another_name_make_the_same_model_and_with_another_content_are_refused(texts: Path) -> None:
+    def command(words: str, dev: str) -> tuple[Any, ...]:
+        return texts / "book", texts / "lm", "--vocabulary", texts / words, "--tune-on", texts / dev
+
+    first = (train(*command("words", "dev")) / "lm.arpa.gz").stat().st_mtime_ns
+    for name in ("words", "dev"):
+        (texts / name).rename(texts / f"moved-{name}")
+    assert (train(*command("moved-words", "moved-dev")) / "lm.arpa.gz").stat().st_mtime_ns == first
+    for name, what in (("words", "vocabulary"), ("dev", "tuning text")):
+        other = {"words": "moved-words", "dev": "moved-dev", name: "book"}
+        with pytest.raises(StaleError, match=f"another {what}"):
+            train(*command(**other))
+    with pytest.raises(StaleError, match="another tuning text"):
+        train(texts / "book", texts / "lm", "--vocabulary", texts / "moved-words")
+
+
 def test_texts_without_weights_are_one_text(texts: Path) -> None:
     (texts / "all").write_text(BOOK + NEWS)
     apart, together = train(texts / "book", texts / "news", texts / "lm"), train(texts / "all", texts / "lm-all")

@@ -98,8 +98,36 @@ def test_models_tell_the_shape_where_hours_are_given(
     plan: Callable[..., tuple[str, dict[str, Any]]], made: tuple[FrameStore, FrameStore, list[Path]]
 ) -> None:
     _, figures = plan("--hours", "2", "--models", *made[2], "--gpu", "A100")
-    assert figures["work"]["members"]["shape"]["num_pdfs"] == 40
+    assert figures["work"]["members"]["shape"] == {"input_dim": 12, "num_layers": 1, "hidden_dim": 16, "num_pdfs": 40}
     assert "fidelity" not in figures
+
+
+def test_the_models_input_is_what_is_stored_and_read_where_hours_are_given(
+    plan: Callable[..., tuple[str, dict[str, Any]]], made: tuple[FrameStore, FrameStore, list[Path]]
+) -> None:
+    store, _, models = made
+    _, figures = plan("--hours", "2", "--extra-hours", "1", "--models", *models, "--gpu", "A100")
+    for part in ("labelled", "transfer"):
+        told = figures["work"][part]
+        assert (told["dim"], told["left"], told["right"]) == (store.dim, store.left, store.right)
+
+
+@pytest.mark.parametrize(
+    "flags", [("--num-layers", "4"), ("--hidden-dim", "8"), ("--dropout", "0.1"), ("--input-dropout", "0.2")]
+)
+def test_a_shape_other_than_the_models_is_refused(
+    made: tuple[FrameStore, FrameStore, list[Path]], complaint: Callable[[], str], flags: tuple[str, str]
+) -> None:
+    assert main(["plan", "--hours", "2", "--gpu", "A100", "--models", *map(str, made[2]), *flags]) == 1
+    assert complaint().endswith(f"leave {flags[0]} out")
+
+
+def test_the_models_own_shape_may_be_given_beside_them(
+    plan: Callable[..., tuple[str, dict[str, Any]]], made: tuple[FrameStore, FrameStore, list[Path]]
+) -> None:
+    shape = ("--num-layers", 1, "--hidden-dim", 16, "--dropout", 0, "--num-pdfs", 40)
+    _, figures = plan("--hours", "2", "--gpu", "A100", "--models", *made[2], *shape)
+    assert figures["work"]["members"]["net"]["hidden_dim"] == 16
 
 
 WRONG = {
