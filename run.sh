@@ -40,7 +40,7 @@ if [[ ! -f "recipes/$recipe/recipe.sh" ]]; then
 fi
 stage=0
 stop_stage=12
-nj=$(getconf _NPROCESSORS_ONLN)
+nj=$(usable_cores)
 device=cpu
 exp_dir=recipes/$recipe/exp
 data_dir=recipes/$recipe/data
@@ -121,6 +121,7 @@ read -ra labelled_sets <<<"$train_sets"
 read -ra needed_extras <<<"$package_extras"
 prepare_environment "$root" "${needed_extras[@]}"
 trap 'stop_jobs; echo "interrupted; the same command carries on from here" >&2; exit 130' INT TERM
+trap stop_jobs EXIT
 
 # Whether a stage is asked for; says its name if so.
 at_stage() {

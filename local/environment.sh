@@ -1,6 +1,6 @@
 # Make and enter the environment: .venv with the package and those of its extras (setup.cfg) that are needed installed.
 # Sourced by run.sh and tests/run.sh.
-# usage: prepare_environment ROOT [EXTRA ...]
+# usage: prepare_environment ROOT [EXTRA ...]; usable_cores
 # shellcheck shell=bash
 
 prepare_environment() {
@@ -12,7 +12,8 @@ prepare_environment() {
     if ! is_installed "$root" "$@"; then
       echo "installing asr_kd${extras:+[$extras]} in $root/.venv (a few minutes the first time)" >&2
       find_python
-      [[ -x "$root/.venv/bin/python" ]] || "$python" -m venv "$root/.venv"
+      # One whose making was interrupted has no pip.
+      "$root/.venv/bin/python" -m pip --version &>/dev/null || "$python" -m venv "$root/.venv"
       "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$package" >&2
       (($# == 0)) || touch "${@/#/$root/.venv/installed-}"
     fi
@@ -51,4 +52,9 @@ find_python() {
   done
   echo "error: no Python 3.10 or newer found; install one or set PYTHON" >&2
   return 1
+}
+
+# The cores this process may use, which under a scheduler are fewer than the machine has.
+usable_cores() {
+  env -u OMP_NUM_THREADS nproc 2>/dev/null || getconf _NPROCESSORS_ONLN
 }

@@ -14,4 +14,4 @@ mypy
 lint-imports --config setup.cfg
 shellcheck --external-sources run.sh tests/run.sh .ci/run local/*.sh local/experiments/*.sh recipes/*/*.sh recipes/*/local/*.sh
 # One process a core: the tests that train networks use one thread each.
-pytest --numprocesses "$(getconf _NPROCESSORS_ONLN)" "$@"
+pytest --numprocesses "$(usable_cores)" "$@"

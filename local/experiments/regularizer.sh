@@ -3,6 +3,12 @@
 # shellcheck shell=bash disable=SC2034,SC2154  # variables are shared with run.sh
 
 experiment_stop=7
+for fraction in $train_fractions; do
+  if ! awk -v part="$fraction" 'BEGIN { exit !(part ~ /^0?[.][0-9]+$/ && part > 0) }'; then
+    echo "error: --train-fractions: shares of the data between 0 and 1, not '$fraction'" >&2
+    exit 2
+  fi
+done
 transfer=train    # only these frames need soft targets
 untranscribed=""
 # 3 % of the data is the paper's, and the smallest part in which every state of digits and fsdd has frames.
@@ -19,7 +25,7 @@ run_experiment() {
   read -ra fractions <<<"$train_fractions"
   for fraction in "${fractions[@]}"; do
     # The updates of about four passes over all data, for hard and soft alike.
-    epochs=$(awk -v part="$fraction" 'BEGIN { print (part > 0 ? sprintf("%.2g", 4 / part) + 0 : 1) }')
+    epochs=$(awk -v part="$fraction" 'BEGIN { print sprintf(part > 0.4 ? "%.0f" : "%.2g", 4 / part) + 0 }')
     for seed in "${regularizer_seeds[@]}"; do
       regularizer_run "hard" hard "${hard[@]}"
       regularizer_run "hard, early stopping" early "${hard[@]}" --early-stopping 5

@@ -3,6 +3,10 @@
 # shellcheck shell=bash disable=SC2034,SC2154  # variables are shared with run.sh
 
 experiment_stop=7
+if [[ ${transfer// /} == train ]]; then
+  echo "error: --experiment transfer: the recipe $recipe has no other speech than its training set" >&2
+  exit 2
+fi
 
 run_experiment() {
   local out=$exp/transfer seed most set evaluated=() extra=() extra_soft=()
@@ -11,10 +15,6 @@ run_experiment() {
   for set in "${transfer_sets[@]}"; do
     [[ $set == train ]] || extra+=("$exp/frames/$set") extra_soft+=("$exp/soft/$set")
   done
-  if ((!${#extra[@]})); then
-    echo "error: the recipe has no other speech than its training set; see --transfer" >&2
-    exit 2
-  fi
   most=$(frames_in "$exp/frames/train" "${extra[@]}")
   for seed in "${seeds_of_students[@]}"; do
     transfer_student train "$exp/frames/train" -- "${alike[@]}" --soft-targets "$exp/soft/train"

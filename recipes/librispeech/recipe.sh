@@ -1,6 +1,6 @@
 # LibriSpeech: read English, a vocabulary of tens of thousands of words, states in context.
 #   --parts 47      47 speakers, from $ASR_KD_CORPORA/librispeech47 (the default where that is)
-#   --parts mini    Mini LibriSpeech (OpenSLR 31), downloaded
+#   --parts mini    Mini LibriSpeech (OpenSLR 31), downloaded (the default elsewhere)
 #   --parts 100     train-clean-100; --parts 960 all of LibriSpeech (OpenSLR 12), downloaded
 #   --extend-lexicon false   of part 47: without words that the lexicon lacks (what says them is for Linux on x86 alone)
 #   --units sentencepiece|char, --vocab-size V   without the lexicon, in an --exp-dir of its own
@@ -17,10 +17,13 @@ rescored="ensemble distilled"          # their lists take about twice as long as
 default_protocol=""
 protocol=""
 folds=""
-parts=47
+parts=""
 recipe_options=(member_seeds student_seeds parts extend_lexicon)
 
 use_protocol() {
+  if [[ -z $parts ]]; then
+    [[ -d ${ASR_KD_CORPORA:-}/librispeech47 ]] && parts=47 || parts=mini
+  fi
   lexicon=${data_dir:?}/lexicon.txt
   if [[ $parts == 47 ]]; then
     lm_text=$data_dir/lm_text.gz

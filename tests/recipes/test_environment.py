@@ -57,8 +57,8 @@ def installed(checkout: Path) -> list[str]:
         ("", "[synthesis]"),
         ("--recipe fsdd", "[synthesis]"),
         ("--recipe mnist", ""),
-        ("--recipe librispeech", "[g2p]"),
-        ("--recipe librispeech --units char", ""),
+        ("--recipe librispeech --parts 47", "[g2p]"),
+        ("--recipe librispeech --parts 47 --units char", ""),
         ("--recipe librispeech --parts mini", "[corpora]"),
         ("--recipe librispeech --parts 100 --units sentencepiece", "[corpora,units]"),
         ("--recipe custom --train train --units char", ""),
@@ -70,6 +70,25 @@ def test_a_fresh_environment_gets_the_extras_that_the_recipe_needs(checkout: Pat
     done = run_sh(checkout, *options.split())
     assert done.returncode == 0, done.stderr
     assert installed(checkout) == [extras]
+
+
+@pytest.mark.parametrize(("corpus", "extras"), [("librispeech47", "[g2p]"), ("other", "[corpora]")])
+def test_librispeech_is_downloaded_where_the_corpus_is_not_at_hand(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, corpus: str, extras: str
+) -> None:
+    (checkout / "corpora" / corpus).mkdir(parents=True)
+    monkeypatch.setenv("ASR_KD_CORPORA", str(checkout / "corpora"))
+    assert run_sh(checkout, "--recipe", "librispeech").returncode == 0
+    assert installed(checkout) == [extras]
+
+
+def test_an_environment_whose_making_was_interrupted_is_made_anew(checkout: Path) -> None:
+    broken = checkout / ".venv/bin/python"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    assert run_sh(checkout).returncode == 0
+    assert installed(checkout) == ["[synthesis]"]
 
 
 def test_an_environment_is_given_only_what_it_lacks(checkout: Path) -> None:

@@ -151,7 +151,7 @@ def test_without_lhotse_it_is_said_what_installs_it(fake: Path) -> None:
     command = [str(fake / "recipe/local/prepare_data.sh"), "mini", "1", str(fake / "data")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.endswith(f"run: {fake}/bin/python -m pip install lhotse\n")
+    assert done.stderr.endswith(f"run: {fake}/bin/python -m pip install lhotse urllib3\n")
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ case $* in
     echo student made >>{tmp_path}/calls ;;
 esac
 """
-    calls = calls_of_stages(tmp_path, 8, 10, "--nj", "2", body=body)
+    calls = calls_of_stages(tmp_path, 8, 10, "--parts", "47", "--nj", "2", body=body)
     order = [calls.index(line) for line in ("graph made", "student made")]
     begun = {call.split()[-1].rsplit("/")[-1]: place for place, call in enumerate(calls) if call.startswith("decode ")}
     assert order[0] < begun["baseline-1"] < begun["ensemble"] < order[1] < begun["distilled-11"]
@@ -177,7 +177,7 @@ esac
 @pytest.mark.parametrize("units", ["phones", "sentencepiece", "char"])
 def test_lists_are_made_of_the_systems_that_a_larger_model_reads(tmp_path: Path, units: str) -> None:
     """What is asked of asr-kd in stage 10."""
-    calls = calls_of_stages(tmp_path, 10, 10, "--units", units, "--nj", "1")
+    calls = calls_of_stages(tmp_path, 10, 10, "--parts", "47", "--units", units, "--nj", "1")
     decoded = {call.split()[-1].rsplit("/")[-1]: call for call in calls if call.startswith("decode ")}
     listed = {name for name, call in decoded.items() if "--num-best 0 " not in call}
     rescored = [call for call in calls if call.startswith("rescore ")]
@@ -235,12 +235,29 @@ def test_an_experiment_is_not_begun_before_the_stages_it_stands_on(tmp_path: Pat
     [
         ("librispeech", "specialists", "recipes/librispeech/conf/clusters.conf"),
         ("mnist", "sweep", "mnist has --experiment ledger and specialists"),
+        ("digits", "regularizer --train-fractions 0.03\\ 1", "shares of the data between 0 and 1, not '1'"),
     ],
 )
-def test_an_experiment_that_a_recipe_has_no_settings_for_is_refused_at_once(
+def test_an_experiment_that_a_recipe_cannot_make_is_refused_at_once(
     tmp_path: Path, recipe: str, experiment: str, message: str
 ) -> None:
-    refused_at_once(tmp_path, message, "--recipe", recipe, "--experiment", experiment)
+    refused_at_once(tmp_path, message, "--recipe", recipe, "--experiment", *shlex.split(experiment))
+
+
+def test_transfer_sets_need_other_speech_than_that_of_train(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train/feats.scp").touch()
+    asked = ("--recipe", "custom", "--train", str(tmp_path / "train"), "--units", "char", "--experiment", "transfer")
+    refused_at_once(tmp_path, "the recipe custom has no other speech than its training set", *asked)
+
+
+def test_the_page_is_told_the_command_without_stages_and_processes(tmp_path: Path) -> None:
+    words = ("--experiment", "ledger", "--student-seeds", "11 12", "--nj=1")
+    (report,) = (call for call in calls_of_stages(tmp_path, 8, 8, *words, recipe="digits") if "ensemble-report" in call)
+    command = shlex.split(report)[shlex.split(report).index("--command") + 1]
+    assert command.startswith("./run.sh --recipe digits ")
+    assert command.endswith("--experiment ledger --student-seeds 11\\ 12")
+    assert "stage" not in command and "--nj" not in command
 
 
 def test_an_experiment_needs_the_conf_that_its_students_have(tmp_path: Path) -> None:

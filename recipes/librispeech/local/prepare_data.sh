@@ -114,7 +114,7 @@ else
       ;;
   esac
   if ! command -v lhotse >/dev/null; then
-    echo "$0: lhotse is not installed, which prepares LibriSpeech; run: $(command -v python) -m pip install lhotse" >&2
+    echo "$0: lhotse is not installed, which prepares LibriSpeech; run: $(command -v python) -m pip install lhotse urllib3" >&2
     exit 1
   fi
   corpus=${ASR_KD_CORPORA:-}/LibriSpeech
