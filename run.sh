@@ -208,7 +208,7 @@ run_fold() {
     done
   fi
   if at_stage 3 "alignment model by a flat start"; then
-    asr-kd flat-start --config "$conf/flat_start.conf" --device "$device" --nj "$nj" \
+    asr-kd flat-start --config "$conf/flat_start.conf" --device "$device" --nj "$nj" --num-threads "$nj" \
       "$data/train" "$exp/lang" "$exp/frames/train" "$exp/mono"
   fi
   if [[ -f $conf/tying.conf ]] && at_stage 4 "states in context, tied"; then
@@ -238,7 +238,7 @@ run_fold() {
     else
       for seed in "${seeds_of_members[@]}"; do
         job "$exp/log/member-$seed.log" asr-kd train --config "$conf/train.conf" --device "$device" --seed "$seed" \
-          --labels "${labels[@]}" "${dev[@]}" -- "${train_frames[@]}" "$exp/members/$seed"
+          --num-threads "$(share_of "${#members[@]}")" --labels "${labels[@]}" "${dev[@]}" -- "${train_frames[@]}" "$exp/members/$seed"
       done
       finish_jobs
     fi
@@ -257,7 +257,7 @@ run_fold() {
     for kind in "${student_kinds[@]}"; do
       for seed in "${seeds_of_students[@]}"; do
         job "$exp/log/$kind-$seed.log" asr-kd distill --config "$conf/$kind.conf" --device "$device" --seed "$seed" \
-          --soft-targets "${soft[@]}" --teachers "${members[@]}" --labels "${labels[@]}" "${dev[@]}" \
+          --num-threads "$(share_of $((${#student_kinds[@]} * ${#seeds_of_students[@]})))" --soft-targets "${soft[@]}" --teachers "${members[@]}" --labels "${labels[@]}" "${dev[@]}" \
           -- "${frames[@]}" "$exp/students/$kind-$seed"
       done
     done
@@ -320,6 +320,7 @@ decode() {
     lists=(--num-best 0)
   fi
   job "$exp/log/decode-$dir.log" asr-kd decode --config "$conf/decode.conf" --device "$device" \
+    --nj "$(share_of $((${#seeds_of_members[@]} + 1 + ${#student_kinds[@]} * ${#seeds_of_students[@]})))" \
     --name "$system" --conf "$conf/$trained_with" "${lists[@]}" \
     --dev-data "$data/dev" --dev-frames "$exp/frames/dev" \
     --test-data "$data/test" --test-frames "$exp/frames/test" --test-labels "$exp/ali/test" \

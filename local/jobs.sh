@@ -1,5 +1,6 @@
 # Commands side by side, at most $nj at a time, each with a log of its own.
 # usage: job LOG COMMAND ...; job LOG COMMAND ...; finish_job LOG; finish_jobs
+#        share_of NUMBER   the cores that each of so many jobs may use
 # shellcheck shell=bash
 
 job_pids=()
@@ -15,6 +16,10 @@ job() {
   "$@" >>"$log" 2>&1 &
   job_pids+=($!)
   job_logs+=("$log")
+}
+
+share_of() {
+  echo $((nj > $1 ? nj / $1 : 1))
 }
 
 # Wait until the job of a log has ended; others go on. One that ended before, or was none, is not waited for.
