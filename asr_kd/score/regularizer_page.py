@@ -6,6 +6,8 @@ from typing import Any
 from asr_kd.score.markdown import table
 from asr_kd.score.origin import remade_by, titled
 
+LEAST_FURTHER = 1.5  # shares are of utterances, so a few of them may have half as many frames as their number says
+
 _READING = """\
 - Train: accuracy on the very frames trained on, with the final weights and without dropout. Test: all labelled
   frames of the test set. `[ , ]` are 95 % intervals, a bootstrap over test utterances, the same for every row. `±` is
@@ -47,6 +49,7 @@ def render_regularizer(results: Mapping[str, Any]) -> str:
         table(header, [_cells(row) for row in results["systems"]]),
         "",
         *_headlines(results),
+        *_further_sets(results),
         "`curves.png`, beside this page where it was made, draws accuracy and cross-entropy against updates.",
         "",
         _READING,
@@ -85,6 +88,21 @@ def _headlines(results: Mapping[str, Any]) -> list[str]:
             "",
         ]
     return lines
+
+
+def _further_sets(results: Mapping[str, Any]) -> list[str]:
+    """A warning where the models on all the data learnt from sets that the shares are not of."""
+    full = next(row for row in results["systems"] if row["fraction"] == 1 and row["name"] == results["full"])
+    whole = max((row["frames"] / row["fraction"] for row in results["systems"] if row["fraction"] < 1), default=0.0)
+    ratio = full["frames"] / whole if whole else 1.0
+    if ratio < LEAST_FURTHER:
+        return []
+    return [
+        f"The shares are of the first training set, but the models on all the data learnt from {ratio:.1f} times as "
+        "many frames (other sets, such as the same speech at other speeds, count too): what is kept of their accuracy "
+        "is kept of more than the shares say. Their accuracy on train is that on the first set.",
+        "",
+    ]
 
 
 def _percent(row: Mapping[str, Any], name: str) -> str:

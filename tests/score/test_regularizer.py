@@ -10,6 +10,7 @@ from asr_kd.cli.main import main
 from asr_kd.errors import DataError, MismatchError
 from asr_kd.score.evaluated import write_evaluated
 from asr_kd.score.regularizer import load_partial_runs, regularizer_results
+from asr_kd.score.regularizer_page import render_regularizer
 
 UTTERANCES, LENGTH, PDFS = 40, 25, 6
 
@@ -143,6 +144,15 @@ def test_a_share_without_hard_targets_is_refused(experiment: Experiment) -> None
     experiment.add("soft", 0.3, 1, 0.7, dev=[0.6])
     with pytest.raises(DataError, match=r"--hard early: not with the share 0\.3 of soft"):
         rows_of(experiment)
+
+
+def test_the_page_says_where_the_full_models_learnt_from_more_than_the_shares_are_of(experiment: Experiment) -> None:
+    systems = load_partial_runs(experiment.models, experiment.evaluated, [])
+    results = regularizer_results(systems, full="hard", hard="early", num_samples=200, seed=1)
+    assert "times as many frames" not in render_regularizer(results)
+    for row in results["systems"]:
+        row["frames"] = 3000 if row["fraction"] == 1 else 95
+    assert "learnt from 3.2 times as many frames" in render_regularizer(results)
 
 
 def test_the_command_writes_table_figures_and_curves(experiment: Experiment, capsys: pytest.CaptureFixture) -> None:
