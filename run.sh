@@ -20,13 +20,6 @@ source local/options.sh
 source local/jobs.sh
 source local/units.sh
 
-if [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; then
-  sed -n '2,9p' run.sh | sed 's/^# \{0,1\}//'
-  echo "recipes: $(cd recipes && echo *)"
-  echo "experiments: $(cd local/experiments && basename -s .sh -- * | xargs)"
-  exit 0
-fi
-
 recipe=digits
 for ((i = 1; i <= $#; i++)); do
   case ${!i} in
@@ -37,6 +30,15 @@ done
 if [[ ! -f "recipes/$recipe/recipe.sh" ]]; then
   echo "error: no recipe '$recipe'; there are: $(cd recipes && echo *)" >&2
   exit 2
+fi
+if [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; then
+  sed -n '2,9p' run.sh | sed 's/^# \{0,1\}//'
+  echo "recipes: $(cd recipes && echo *)"
+  echo "experiments: $(cd local/experiments && basename -s .sh -- * | xargs)"
+  echo
+  echo "--recipe $recipe:"
+  sed -n '/^#/!q; /shellcheck/q; s/^# \{0,1\}//p' "recipes/$recipe/recipe.sh"
+  exit 0
 fi
 stage=0
 stop_stage=12

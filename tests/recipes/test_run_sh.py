@@ -140,6 +140,12 @@ def test_an_unknown_recipe_is_named_with_those_that_exist() -> None:
     assert "'digit'" in done.stderr and "digits" in done.stderr
 
 
+def test_help_tells_the_options_of_the_recipe_asked_for() -> None:
+    command = [str(ROOT / "run.sh"), "--recipe", "librispeech", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "--stop-stage" in done.stdout and "--parts mini" in done.stdout and "shellcheck" not in done.stdout
+
+
 def calls_of_stages(
     tmp_path: Path, first: int, last: int, *words: str, recipe: str = "librispeech", body: str = ""
 ) -> list[str]:
