@@ -269,7 +269,7 @@ run_fold() {
     make_experiment
     return
   fi
-  # The last student trains on one core: meanwhile the graph is built, and those recognise that are trained.
+  # While the last students train, the graph is built, and those recognise that are trained.
   if at_stage 9 "decoding graph"; then
     job "$exp/log/graph.log" asr-kd make-graph --config "$conf/graph.conf" "${grammar[@]}" "$lang" "$exp/graph"
   fi

@@ -19,7 +19,7 @@ _PIECE = 1 << 20
 def record(words: Sequence[str]) -> dict[str, Any]:
     """What `is_done` compares: the words, the state of all they name but the output (the last), the program."""
     named = [*words[:-1], *_conf_words(words)]
-    states = {word: _state(path) for word in named if not word.endswith("=") and (path := _path(word)).exists()}
+    states = {word: _state(path) for word in named if not word.endswith("=") and _exists(path := _path(word))}
     return {"words": list(words), "named": states, "program": _program()}
 
 
@@ -29,6 +29,13 @@ def is_done(words: Sequence[str]) -> bool:
         run = json.loads((Path(words[-1]) / RUN_FILE).read_text(encoding="utf-8"))
         return bool(run[KEY] == record(words))
     except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # too long to be a file's name
         return False
 
 

@@ -260,7 +260,8 @@ def _differences(made: Mapping[str, Any], asked: Mapping[str, Any], defaults_the
     for part in ("options", "inputs"):
         before, now = made.get(part, {}), asked[part]
         if part == "options":
-            before = {name: value for name, value in defaults_then.items() if name in now} | before
+            # One that the command no longer has, or that does not count any more, makes no difference.
+            before = {name: value for name, value in ({**defaults_then} | before).items() if name in now}
         for name in sorted(set(before) | set(now)):
             if before.get(name) != now.get(name):
                 label = f"--{name.replace('_', '-')}" if part == "options" else f"another {name}"

@@ -43,14 +43,15 @@ parse_options() {
 }
 
 words_without() {
-  local left_out=" "
+  local left_out=" " flag
   while [[ $1 != -- ]]; do
     left_out+="--$1 "
     shift
   done
   shift
   while (($#)); do
-    if [[ $left_out == *" ${1%%=*} "* ]]; then
+    flag=${1%%=*}
+    if [[ $left_out == *" ${flag//_/-} "* ]]; then
       [[ $1 == *=* || $# -lt 2 ]] || shift
     else
       printf ' %q' "$1"

@@ -59,3 +59,7 @@ def test_a_changed_file_that_the_conf_file_names_is_not_done(words: list[str], t
 def test_data_whose_audio_was_made_anew_is_not_done(words: list[str], tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("the record of the command that made data/ with its audio")
     assert not shortcut.is_done(words)
+
+
+def test_a_word_too_long_for_a_file_is_none() -> None:
+    assert shortcut.record(["score", "--command", "x" * 5000, "out"])["named"] == {}

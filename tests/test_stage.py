@@ -83,6 +83,14 @@ def test_another_stage_of_the_same_name_is_stale_and_says_what_differs(
     assert (out / "file").read_text() == "content"
 
 
+def test_an_option_that_does_not_count_any_more_makes_no_difference(out: Path) -> None:
+    finish(out)
+    record = json.loads((out / "run.json").read_text())
+    record["identity"]["options"]["nj"] = 7
+    (out / "run.json").write_text(json.dumps(record))
+    assert made(out).finished()
+
+
 def test_an_option_that_there_was_none_of_had_its_default(out: Path) -> None:
     finish(out)
     run = read_run(out)

@@ -65,7 +65,7 @@ def run(options: Options) -> None:
         "frames": fingerprint(options.frames),
         "labels": fingerprint(options.labels),
     }
-    stage = Stage(options.out, command="calibration", options=options, inputs=inputs)
+    stage = Stage(options.out, command="calibration", options=options, inputs=inputs, replace=True)
     if stage.finished():
         return
     device = prepare(options.device)

@@ -1,7 +1,8 @@
 """Write each table of the paper beside the figures of own runs.
 
 Reads any mix of results.json files, of asr-kd score, score-frames, sweep, ensemble-report, specialist-report and
-regularizer-report, and says what each of the paper's statements became.
+regularizer-report, and says what each of the paper's statements became. Of a page that is there already, the parts of
+other runs stay.
 """
 
 import logging
@@ -28,8 +29,9 @@ class Options:
 
 
 def run(options: Options) -> None:
-    page = render_paper([read_own(path) for path in options.results])
-    if options.out.exists() and options.out.read_text(encoding="utf-8") == page:
+    before = options.out.read_text(encoding="utf-8") if options.out.exists() else ""
+    page = render_paper([read_own(path) for path in options.results], before)
+    if page == before:
         return
     write_text(options.out, page)
     log.info("%s: written", options.out)

@@ -52,7 +52,9 @@ def wall_seconds(experiments: Sequence[Path]) -> tuple[dict[str, float], float]:
     spans: dict[str, list[tuple[float, float]]] = {}
     for experiment in experiments:
         paths = [path for depth in ("", "*/", "*/*/") for path in experiment.glob(depth + RUN_FILE)]
-        for path in (path for path in paths if path.relative_to(experiment).parts[0] not in _NO_STAGES):
+        for path in paths:
+            if path.relative_to(experiment).parts[0] in _NO_STAGES or path.parent.name == "score":
+                continue
             run = read_run(path.parent)
             try:
                 command = str(run["identity"]["command"])

@@ -95,7 +95,7 @@ def render_frames(results: Mapping[str, Any]) -> str:
         for system in systems
     ]
     lines = [
-        f"# {name_of(results)}: {results['title']}",
+        "# " + ": ".join(filter(None, (name_of(results), results["title"]))),
         "",
         f"Written by `asr-kd score-frames` from the runs themselves: {results['test_frames']:,} labelled test frames "
         f"of {results['test_utterances']:,} utterances, {results['num_pdfs']} classes. {remade_by(results)}",

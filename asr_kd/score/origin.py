@@ -13,7 +13,7 @@ class Origin:
 
     recipe: str = option("the recipe's name, for the report", default="")
     protocol: str = option("the recipe's protocol, where it has several", default="")
-    command: str = option("the command that makes the run anew, for the report", default="", affects_result=False)
+    command: str = option("the command that makes the run anew, for the report", default="")
 
     def facts(self) -> dict[str, str]:
         """The first keys of its ``results.json``."""

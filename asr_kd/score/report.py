@@ -71,7 +71,7 @@ def render(results: Sequence[Mapping[str, Any]]) -> str:
     parts = [f"# Results{recipes and f': {recipes}'}", "Written by `asr-kd score` from the runs themselves."]
     for result in results:
         if len(results) > 1:
-            parts.append(f"## {name_of(result)}")
+            parts.append(f"## {name_of(result) or 'no recipe'}")
         parts += _section(result)
     parts += ["## How to read the figures", _READING, "## The paper's table, for orientation", _PAPER]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"

@@ -102,7 +102,8 @@ def _round(
         start=AcousticModel.load(before) if number > 1 else None,
         title=f"round {number} ",
     )
-    device = prepare(options.train.device)
+    # What aligns takes a core each.
+    device = prepare(replace(options.train.device, num_threads=1))
     model.to(device, options.train.device.dtype)
     pdfs, dropped = align_store(model, store, transcripts, language, options.align, device=device, nj=nj)
     check_dropped(dropped, store)

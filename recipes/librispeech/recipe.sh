@@ -21,6 +21,7 @@ parts=""
 recipe_options=(member_seeds student_seeds parts extend_lexicon)
 
 use_protocol() {
+  [[ -n $parts || ! -f ${data_dir:?}/parts ]] || parts=$(<"$data_dir/parts")
   if [[ -z $parts ]]; then
     [[ -d ${ASR_KD_CORPORA:-}/librispeech47 ]] && parts=47 || parts=mini
   fi

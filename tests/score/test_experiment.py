@@ -38,6 +38,7 @@ def test_experiments_do_not_count_as_stages(tmp_path: Path) -> None:
     for script in (Path(__file__).resolve().parents[2] / "local/experiments").glob("*.sh"):
         write_run(tmp_path / script.stem / "report", "ensemble-report", (200.0, 260.0))
         (tmp_path / script.stem / "report/metrics.jsonl").write_text('{"epoch": 1, "train_loss": 1.0}\n')
+    write_run(tmp_path / "held-out/score", "score", (300.0, 360.0))
     assert wall_seconds([tmp_path]) == ({"flat-start": 10.0}, 10.0)
     assert training_curves(tmp_path) == {}
 

@@ -119,7 +119,23 @@ def test_several_runs_of_one_kind_each_have_a_part(files: dict[str, Path], tmp_p
     assert "\n### digits\n\nRemake with `./run.sh`. " in page
     of_other = page[page.index("\n### digits, held-out\n\n") :]
     assert "Remake with" not in of_other[: of_other.index("\n## ")]
-    assert "of the recipes digits." in page
+    assert "of the recipes digits, whose parts" in page
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_of_other_runs_stay_on_a_page_that_is_there(files: dict[str, Path], kind: str) -> None:
+    whole = render_paper([read_own(path) for path in files.values()])
+    others = render_paper([read_own(path) for own, path in files.items() if own != kind])
+    assert others != whole
+    assert render_paper([read_own(files[kind])], others) == whole
+    assert render_paper([read_own(files[kind])], whole) == whole
+
+
+def test_two_runs_of_one_experiment_are_refused(files: dict[str, Path], tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_text(files["speech"].read_text())
+    with pytest.raises(DataError, match=r"other\.json: of the same experiment as "):
+        render_paper([read_own(files["speech"]), read_own(other)])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from asr_kd.errors import DataError
 from asr_kd.score.markdown import table
 from asr_kd.score.origin import remade_by
 from asr_kd.score.paper import inputs
 from asr_kd.score.paper.beyond import ledger_part, transfer_part
-from asr_kd.score.paper.claims import Claim
 from asr_kd.score.paper.images import images_part
 from asr_kd.score.paper.inputs import Own, told
+from asr_kd.score.paper.kept import read_parts, verdicts
 from asr_kd.score.paper.part_of_data import part_of_data_part
 from asr_kd.score.paper.recognition import recognition_part
 from asr_kd.score.paper.special import distilled_back_part, specialists_part
@@ -136,27 +138,34 @@ _READING = """\
 """
 
 
-def render_paper(found: Sequence[Own]) -> str:
+def render_paper(found: Sequence[Own], before: str = "") -> str:
     """One page of Markdown from any mix of results.
 
+    Args:
+        before: the page as it was; its parts of other runs stay.
+
     Raises:
-        DataError: one of them lacks figures.
+        DataError: one of them lacks figures, or two are of one experiment.
     """
-    sections, glance = [], []
+    _check_different(found)
+    kept = read_parts(before)
+    sections, glance, recipes = [], [], []
     for section in _SECTIONS:
         sections += [f"## {section.title}", section.paper]
         own = [one for one in found if one.kind == section.kind]
-        parts = [(one, told(one.path, section.part, one.results)) for one in own]
-        sections += [block for one, part in parts for block in _part(one, part)]
-        glance += [(one, claim) for one, part in parts for claim in part.claims]
-        if not own:
+        parts = kept.get(section.title, {}) | {one.title: _part(one, section) for one in own}
+        for title, text in parts.items():
+            sections += [f"### {title}", text]
+            glance += [[said.text, said.where, title, f"**{verdict}**"] for said, verdict in verdicts(text)]
+            recipes.append(title.partition(",")[0])
+        if not parts:
             sections.append(f"Not run: `{section.command}` makes it.")
-    names = ", ".join(dict.fromkeys(one.recipe for one in found))
     blocks = [
         "# The paper's tables, beside ours",
         f'Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network" (arXiv 1503.02531). Written by '
-        f"`asr-kd compare-paper` from the `results.json` of the recipes {names}.",
-        *(("## At a glance", _glance(glance)) if glance else ()),
+        f"`asr-kd compare-paper` from the `results.json` of the recipes {', '.join(dict.fromkeys(recipes))}, "
+        "whose parts may be of different runs.",
+        *(("## At a glance", table(["the paper's statement", "where", "tried on", "here"], glance)) if glance else ()),
         *sections,
         "## How to read the figures and verdicts",
         _READING,
@@ -164,16 +173,16 @@ def render_paper(found: Sequence[Own]) -> str:
     return "\n\n".join(block.strip("\n") for block in blocks) + "\n"
 
 
-def _part(own: Own, part: Part) -> list[str]:
+def _check_different(found: Sequence[Own]) -> None:
+    paths: dict[tuple[str, str], Path] = {}
+    for one in found:
+        first = paths.setdefault((one.kind, one.title), one.path)
+        if first != one.path:
+            raise DataError(f"{one.path}: of the same experiment as {first} ({one.title}); leave one of them out")
+
+
+def _part(own: Own, section: _Section) -> str:
+    part: Part = told(own.path, section.part, own.results)
     claims = [f"- **{claim.verdict}**: {claim.statement.text}. Here {claim.here}." for claim in part.claims]
-    return [
-        f"### {own.title}",
-        " ".join(filter(None, (remade_by(own.results), part.facts))),
-        *part.blocks,
-        *(["\n".join(claims)] if claims else []),
-    ]
-
-
-def _glance(claims: Sequence[tuple[Own, Claim]]) -> str:
-    rows = [[claim.statement.text, claim.statement.where, own.title, f"**{claim.verdict}**"] for own, claim in claims]
-    return table(["the paper's statement", "where", "tried on", "here"], rows)
+    facts = " ".join(filter(None, (remade_by(own.results), part.facts)))
+    return "\n\n".join(block.strip("\n") for block in (facts, *part.blocks, "\n".join(claims)) if block)
