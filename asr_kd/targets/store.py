@@ -22,6 +22,7 @@ from tqdm import tqdm
 from asr_kd.errors import DataError, MismatchError, UsageError
 from asr_kd.frames.store import FrameStore
 from asr_kd.nets.acoustic_model import AcousticModel, models_fingerprint
+from asr_kd.nets.free_memory import free_bytes
 from asr_kd.options import option
 from asr_kd.stage import write_json
 from asr_kd.targets.ensemble import MEANS, ensemble_targets, mean_logits, stacked_logits
@@ -296,11 +297,6 @@ class TargetReader:
             own_B = torch.nonzero((frames_B >= start) & (frames_B < start + len(part))).squeeze(1)
             records_BR[own_B] = torch.index_select(part, 0, frames_B[own_B] - start)
         return records_BR
-
-
-def free_bytes(device: torch.device) -> int:
-    """Memory that is free on a GPU."""
-    return int(torch.cuda.mem_get_info(device)[0])
 
 
 def _placed(parts: list[Tensor], device: torch.device) -> list[Tensor]:

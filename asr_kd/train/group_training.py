@@ -16,6 +16,7 @@ from torch import nn
 from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel
 from asr_kd.nets.device import prepare
 from asr_kd.nets.dnn import DNN, NetOptions, num_parameters
+from asr_kd.nets.free_memory import free_bytes
 from asr_kd.nets.group import DNNGroup
 from asr_kd.stage import write_json
 from asr_kd.train.checkpoint import CHECKPOINT_FILE, GROUP_FOLDER
@@ -26,7 +27,7 @@ from asr_kd.train.metrics import METRICS_FILE, epochs_done
 from asr_kd.train.model_training import TrainingData, discard_group
 from asr_kd.train.objective import HardTargets
 from asr_kd.train.selection import SelectOptions
-from asr_kd.train.shuffle import SHUFFLE_FILE, frames_that_fit, free_bytes
+from asr_kd.train.shuffle import SHUFFLE_FILE, frames_that_fit
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 
 from asr_kd.errors import UsageError
 from asr_kd.frames.store import FrameStore
+from asr_kd.nets.free_memory import free_bytes
 from asr_kd.options import option
 from asr_kd.stage import write_json
 
@@ -20,8 +20,6 @@ SHUFFLE_FILE = "shuffle.json"
 BYTES_BESIDE_FEATURES = 8  # a frame's label and its place in the epoch's order, int32 each
 BUFFERS = 2  # the one trained on and the next
 MOST_FRAMES = 2**22
-MEMORY_INFO = Path("/proc/meminfo")
-MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,20 +77,3 @@ def frames_that_fit(stores: Sequence[FrameStore], num_bytes: int, *, num_sets: i
         return None
     fitting = num_bytes * num_frames // (BUFFERS * num_sets * (features + num_frames * BYTES_BESIDE_FEATURES))
     return min(MOST_FRAMES, 1 << max(fitting.bit_length() - 1, 0))
-
-
-def free_bytes(device: torch.device) -> int:
-    """Memory that is free on a device: for the CPU what the system can hand out without swapping."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = MEMORY_LIMIT.read_text().strip() if MEMORY_LIMIT.exists() else "max"
-    limits = [total, _available() or total, total if limit == "max" else int(limit)]
-    return min(limits)
-
-
-def _available() -> int | None:
-    if not MEMORY_INFO.exists():
-        return None
-    fields = dict(line.split(":", 1) for line in MEMORY_INFO.read_text().splitlines() if ":" in line)
-    return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None

@@ -68,16 +68,3 @@ def test_two_buffers_fit(make_store: MakeStore, num_bytes: int, length: int, cou
         assert found & (found - 1) == 0
         assert 1 <= found <= MOST_FRAMES
         assert found == 1 or 2 * found * needed / store.num_frames <= num_bytes
-
-
-def test_free_memory_is_what_the_system_and_its_limits_leave(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    info, limit = tmp_path / "meminfo", tmp_path / "memory.max"
-    monkeypatch.setattr(shuffle, "MEMORY_INFO", info)
-    monkeypatch.setattr(shuffle, "MEMORY_LIMIT", limit)
-    physical = shuffle.free_bytes(CPU)
-    info.write_text("MemTotal:  64 kB\nMemAvailable:     32 kB\n")
-    assert shuffle.free_bytes(CPU) == 32 * 1024
-    limit.write_text("max\n")
-    assert shuffle.free_bytes(CPU) == 32 * 1024
-    limit.write_text("4096\n")
-    assert shuffle.free_bytes(CPU) == 4096 < physical
