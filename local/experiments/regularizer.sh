@@ -24,8 +24,9 @@ run_experiment() {
     "$exp/frames/train" "${members[0]}" "$out/soft-single"
   read -ra fractions <<<"$train_fractions"
   for fraction in "${fractions[@]}"; do
-    # The updates of about four passes over all data, for hard and soft alike.
-    epochs=$(awk -v part="$fraction" 'BEGIN { print sprintf(part > 0.4 ? "%.0f" : "%.2g", 4 / part) + 0 }')
+    # As many updates for every share of the data, for hard and soft alike.
+    epochs=$(awk -v part="$fraction" -v passes="$regularizer_passes" \
+      'BEGIN { epochs = passes / part; print sprintf(epochs < 10 ? "%.0f" : "%.2g", epochs) + 0 }')
     for seed in "${regularizer_seeds[@]}"; do
       regularizer_run "hard" hard "${hard[@]}"
       regularizer_run "hard, early stopping" early "${hard[@]}" --early-stopping 5

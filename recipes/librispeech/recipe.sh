@@ -14,6 +14,7 @@ train_sets="train perturbed"           # perturbed: train at other speeds
 transfer="train perturbed extra"       # data sets the students learn from
 untranscribed="extra"                  # train at four speeds that the members do not hear
 rescored="ensemble distilled"          # their lists take about twice as long as the best words alone
+regularizer_passes=1.5                 # in batches of 1,024: twice the updates of a member
 default_protocol=""
 protocol=""
 folds=""
