@@ -75,6 +75,22 @@ class Options:
                 f"{len(self.frames)} frame stores but {len(self.soft_targets)} --soft-targets; "
                 "give one for each, in the same order"
             )
+        if self.soft_targets and self.targets != SoftTargetOptions():
+            raise ValueError(
+                "--mean, --dense, --logits, --top-k and --tail-samples say how stores are made of --teachers: "
+                "leave them out, or --soft-targets"
+            )
+
+    @property
+    def targets(self) -> SoftTargetOptions:
+        """How stores are made of the teachers; the grid says of which temperature."""
+        return SoftTargetOptions(
+            mean=self.mean,
+            dense=self.dense,
+            logits=self.logits,
+            top_k=self.top_k,
+            tail_samples=self.tail_samples,
+        )
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -132,13 +148,7 @@ def _sweep(options: Options) -> Sweep:
         },
         teachers=options.teachers,
         given=options.soft_targets,
-        targets=SoftTargetOptions(
-            mean=options.mean,
-            dense=options.dense,
-            logits=options.logits,
-            top_k=options.top_k,
-            tail_samples=options.tail_samples,
-        ),
+        targets=options.targets,
         select=options.select,
         net=options.net,
         train=options.train,

@@ -3,7 +3,8 @@
 B resampled test sets, U utterances, C columns of per-utterance sums.
 """
 
-from collections.abc import Hashable, Mapping
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -55,6 +56,22 @@ def estimate_ratios(
         key: Estimate(float(value), samples_B)
         for key, value, samples_B in zip(ratios, values_K, samples_BK.T, strict=True)
     }
+
+
+def seed_deviation(values: Iterable[Sequence[float]]) -> tuple[float, int]:
+    """Standard deviation over seeds, pooled over systems, and its degrees of freedom; (0, 0) where each has one seed.
+
+    Two or three seeds of one system say little of it. The error of a mean over n seeds is then the deviation / sqrt(n)
+    times Student's t of so many degrees of freedom.
+
+    Args:
+        values: of each system, a figure for each seed.
+    """
+    found = [np.asarray(own, dtype=np.float64) for own in values]
+    freedom = sum(len(own) - 1 for own in found)
+    if freedom == 0:
+        return 0.0, 0
+    return math.sqrt(sum(float(((own - own.mean()) ** 2).sum()) for own in found) / freedom), freedom
 
 
 def resampled_sums(columns_UC: FloatArray, *, num_samples: int, rng: np.random.Generator) -> FloatArray:

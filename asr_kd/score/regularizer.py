@@ -6,6 +6,7 @@ Legend: U utterances.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from asr_kd.errors import DataError, MismatchError
-from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios
+from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios, seed_deviation
 from asr_kd.score.evaluated import Evaluated, read_evaluated
 from asr_kd.score.results import fraction_kept
 from asr_kd.stage import read_run
@@ -116,7 +117,8 @@ def regularizer_results(
     """Figures of all systems.
 
     For each: ``share_of_full`` is its test accuracy over that of the full data's, ``recovered`` how much it makes up
-    of what hard targets lose on the same share, (system - hard) / (full - hard); intervals are over utterances.
+    of what hard targets lose on the same share, (system - hard) / (full - hard). Intervals hold two sources of
+    chance: test utterances, the same ones drawn for all systems, and seeds, a draw of the error of each system's mean.
 
     Args:
         full: name of the system trained on all data.
@@ -134,7 +136,8 @@ def regularizer_results(
         )
         for system, runs in systems.items()
     }
-    estimates = estimate_ratios(ratios, num_samples=num_samples, rng=np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    estimates = _with_seeds(systems, estimate_ratios(ratios, num_samples=num_samples, rng=rng), rng)
     first = systems[full, 1.0][0].evaluated
     for name, fraction in systems:
         if fraction < 1 and (hard, fraction) not in systems:
@@ -143,11 +146,30 @@ def regularizer_results(
         "num_pdfs": first.info.num_pdfs,
         "test_utterances": len(first.utterances),
         "test_frames": int(first.frames.num_frames.sum()),
-        "bootstrap": {"samples": num_samples, "seed": seed, "level": LEVEL, "unit": "utterance"},
+        "bootstrap": {"samples": num_samples, "seed": seed, "level": LEVEL, "unit": "utterance and seed"},
         "full": full,
         "hard": hard,
         "systems": [_row(system, runs, estimates, full=full, hard=hard) for system, runs in systems.items()],
     }
+
+
+def _with_seeds(
+    systems: Mapping[System, Sequence[PartialRun]], estimates: Mapping[System, Estimate], rng: np.random.Generator
+) -> dict[System, Estimate]:
+    """The estimates, with the error of each mean over seeds in their samples.
+
+    Systems of one share are taken to vary alike: each seed draws other utterances, which is most of what they vary by.
+    """
+    found = dict(estimates)
+    for fraction in {fraction for _, fraction in systems}:
+        alike = {system: runs for system, runs in systems.items() if system[1] == fraction}
+        deviation, freedom = seed_deviation([run.evaluated.frames.accuracy for run in runs] for runs in alike.values())
+        for system, runs in alike.items():
+            if freedom:
+                own = estimates[system]
+                errors_B = deviation / math.sqrt(len(runs)) * rng.standard_t(freedom, len(own.samples_B))
+                found[system] = Estimate(own.value, own.samples_B + errors_B)
+    return found
 
 
 def _row(

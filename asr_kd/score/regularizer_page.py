@@ -3,20 +3,25 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from asr_kd.score.markdown import table
 from asr_kd.score.origin import remade_by, titled
 
+MOST_LOOKS = 9
 LEAST_FURTHER = 1.5  # shares are of utterances, so a few of them may have half as many frames as their number says
 
 _READING = """\
 - Train: accuracy on the very frames trained on, with the final weights and without dropout. Test: all labelled
-  frames of the test set. `[ , ]` are 95 % intervals, a bootstrap over test utterances, the same for every row. `±` is
-  the standard deviation over seeds; each seed draws other utterances, so it holds the chance of that draw, too.
+  frames of the test set. `±` is the standard deviation over seeds; each seed draws other utterances, so it holds the
+  chance of that draw, too. `[ , ]` are 95 % intervals over test utterances (a bootstrap, the same ones for every row)
+  and seeds (Student's t, the deviation pooled over the rows of one share).
 - Of full: test accuracy over that with all the data. Recovered: (row - hard) / (full - hard), of what the small data
   costs hard targets with early stopping. Over hard: the difference that this comes from, in points.
-- Over-fitting: how far accuracy on the dev set fell from its highest, and its cross-entropy rose from its lowest, to
-  the last look at it, mean over seeds.
-- Updates are of the batches that the row's conf file asks for; those of all the data may be larger.
+- Over-fitting shows in the last two columns: how far accuracy on the dev set fell from its highest, and its
+  cross-entropy rose from its lowest, to the last look at it, mean over seeds.
+- All the data: the recipe's members, with the dropout and batches of `train.conf`. The shares: as
+  `regularizer_hard.conf` and `regularizer_soft.conf` say. So these rows differ in more than their data.
 - Early stopping goes back to the weights of the highest dev accuracy, the other rows keep their last weights. The dev
   set decides nothing else, the test set nothing at all.
 """
@@ -36,7 +41,7 @@ def render_regularizer(results: Mapping[str, Any]) -> str:
         "over hard",
         "recovered, %",
     ]
-    header += ["cross-entropy", "falls by, points", "rises by, nats"]
+    header += ["cross-entropy", "dev accuracy falls by, points", "dev cross-entropy rises by, nats"]
     lines = [
         f"# {titled('Soft targets as regularisers', results)}",
         "",
@@ -50,6 +55,7 @@ def render_regularizer(results: Mapping[str, Any]) -> str:
         "",
         *_headlines(results),
         *_further_sets(results),
+        *_curves(results),
         "`curves.png`, beside this page where it was made, draws accuracy and cross-entropy against updates.",
         "",
         _READING,
@@ -103,6 +109,38 @@ def _further_sets(results: Mapping[str, Any]) -> list[str]:
         "is kept of more than the shares say. Their accuracy on train is that on the first set.",
         "",
     ]
+
+
+def _curves(results: Mapping[str, Any]) -> list[str]:
+    """Accuracy and cross-entropy on the way, for each share of the data; mean over seeds."""
+    lines: list[str] = []
+    for fraction in sorted({row["fraction"] for row in results["systems"] if row["fraction"] < 1}):
+        rows = [r for r in results["systems"] if r["fraction"] == fraction and r["name"] != results["hard"]]
+        looks = min(len(curve) for row in rows for curve in row["curves"])
+        shown = sorted({round(place) for place in np.linspace(0, looks - 1, MOST_LOOKS)})
+        cells = [
+            [f"{_mean(rows[0], look, 'updates'):,.0f}", *(cell for row in rows for cell in _at_look(row, look))]
+            for look in shown
+        ]
+        lines += [
+            f"**On the way**, with {100 * fraction:g} % of the data: accuracy on the frames trained on and on test, %, "
+            "and cross-entropy on test, nats (of up to 65,536 frames each).",
+            "",
+            table(["updates", *(f"{row['name']}: train / test / nats" for row in rows)], cells),
+            "",
+        ]
+    return lines
+
+
+def _at_look(row: Mapping[str, Any], look: int) -> list[str]:
+    if any({"test_cross_entropy", "fitted_frame_accuracy"} - curve[look].keys() for curve in row["curves"]):
+        return ["-"]
+    train, test = (_mean(row, look, f"{name}_frame_accuracy") for name in ("fitted", "test"))
+    return [f"{100 * train:.1f} / {100 * test:.1f} / {_mean(row, look, 'test_cross_entropy'):.2f}"]
+
+
+def _mean(row: Mapping[str, Any], look: int, name: str) -> float:
+    return float(np.mean([curve[look][name] for curve in row["curves"]]))
 
 
 def _percent(row: Mapping[str, Any], name: str) -> str:

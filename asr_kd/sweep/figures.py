@@ -3,6 +3,7 @@
 Legend: U utterances, B resampled sets.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios
+from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios, seed_deviation
 from asr_kd.score.frame_accuracy import FrameCounts
 from asr_kd.sweep.grid import DIMENSIONS, SETS, Cell
 
@@ -100,13 +101,11 @@ def _seed_errors(evaluated: Sequence[Evaluated], of: str, num_samples: int, rng:
 
     Zeros where there is one seed, which cannot tell.
     """
-    accuracies = [np.array([counts.accuracy for counts in one.counts[of]]) for one in evaluated]
-    num_seeds = len(evaluated[0].seeds)
-    freedom = len(evaluated) * (num_seeds - 1)  # one mean is taken off in each cell
+    deviation, freedom = seed_deviation([counts.accuracy for counts in one.counts[of]] for one in evaluated)
     if freedom == 0:
         return np.zeros(num_samples)
-    variance = sum(float(((found - found.mean()) ** 2).sum()) for found in accuracies) / freedom
-    return np.asarray(np.sqrt(variance * 2 / num_seeds) * rng.standard_t(freedom, num_samples))
+    num_seeds = len(evaluated[0].seeds)
+    return np.asarray(deviation * math.sqrt(2 / num_seeds) * rng.standard_t(freedom, num_samples))
 
 
 def _set_row(counts: Sequence[FrameCounts], accuracy: Estimate, below: Estimate) -> dict[str, Any]:

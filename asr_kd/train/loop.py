@@ -43,7 +43,10 @@ class TrainOptions:
     """How long and with what a network is trained."""
 
     num_epochs: int = option("passes over the training frames", default=6)
-    watch_every: int = option("epochs from one look at the dev set to the next", default=1)
+    watch_every: int = option("epochs from one look at the dev set to the next, at least", default=1)
+    watch_growth: float = option(
+        "epochs until a look, over those until the look before it; above 1, looks become rarer", default=1.0
+    )
     early_stopping: int = option(
         "end after so many looks at the dev set without a higher frame accuracy, with the weights of the highest; "
         "0: train to the end and keep the last weights",
@@ -60,12 +63,21 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if self.num_epochs < 1 or self.batch_size < 1 or self.watch_every < 1:
             raise UsageError("--num-epochs, --batch-size and --watch-every must be at least 1")
+        if self.watch_growth < 1:
+            raise UsageError(f"--watch-growth must be at least 1, got {self.watch_growth:g}")
         if self.early_stopping < 0:
             raise UsageError(f"--early-stopping must not be negative, got {self.early_stopping}")
         if self.early_stopping and self.optimizer.schedule == "newbob":
             raise UsageError("--early-stopping goes with --schedule cosine: newbob goes back and ends by itself")
         if self.jitter < 0:
             raise UsageError(f"--jitter must not be negative, got {self.jitter}")
+
+    def looks_after(self, epoch: int) -> bool:
+        """Whether the dev set is looked at after so many epochs; it always is after the last."""
+        look = self.watch_every
+        while look < epoch:
+            look = max(look + self.watch_every, math.ceil(look * self.watch_growth))
+        return epoch in (look, self.num_epochs)
 
 
 class Transform(Protocol):
@@ -89,7 +101,7 @@ class Trainer:
 
     Args:
         net: on the device of the options; its weights are changed in place.
-        dev: looked at every ``watch_every`` epochs and after the last.
+        dev: looked at when the options say so, and after the last epoch.
         directory: gets checkpoints, ``metrics.jsonl`` and TensorBoard's files; a checkpoint found there
             is carried on from.
         image: rows and columns, where the frames are images.
@@ -185,8 +197,7 @@ class Trainer:
 
     def _look(self) -> dict[str, float]:
         """Accuracy and cross-entropy of all watched sets, if this epoch is one to look."""
-        o, epoch = self._options, self._progress.epoch
-        if epoch % o.watch_every and epoch < o.num_epochs:
+        if not self._options.looks_after(self._progress.epoch):
             return {}
         found: dict[str, float] = {}
         for name, watched in self._watched.items():

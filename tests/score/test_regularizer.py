@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from asr_kd.cli.main import main
 from asr_kd.errors import DataError, MismatchError
@@ -32,7 +33,7 @@ class Experiment:
         (model / "run.json").write_text(json.dumps(record))
         rows = [
             {"epoch": 2 * number, "frames": 95, "dev_frame_accuracy": value, "test_frame_accuracy": value - 0.1}
-            | {"fitted_frame_accuracy": value + 0.2, "dev_cross_entropy": 1 + value}
+            | {"fitted_frame_accuracy": value + 0.2, "dev_cross_entropy": 1 + value, "test_cross_entropy": 2.0}
             for number, value in enumerate(dev, 1)
         ]
         unwatched = [{"epoch": 1, "frames": 95}]
@@ -74,9 +75,9 @@ def experiment(tmp_path: Path) -> Experiment:
     return made
 
 
-def rows_of(experiment: Experiment) -> dict[tuple[str, float], dict]:
+def rows_of(experiment: Experiment, num_samples: int = 200) -> dict[tuple[str, float], dict]:
     systems = load_partial_runs(experiment.models, experiment.evaluated, [])
-    results = regularizer_results(systems, full="hard", hard="early", num_samples=200, seed=1)
+    results = regularizer_results(systems, full="hard", hard="early", num_samples=num_samples, seed=1)
     return {(row["name"], row["fraction"]): row for row in results["systems"]}
 
 
@@ -93,6 +94,23 @@ def test_shares_are_of_the_full_data_and_of_what_the_small_costs(experiment: Exp
     assert soft["frame_accuracy_std"] == pytest.approx(0.01 / np.sqrt(2))
     assert rows["hard", 1.0]["share_of_full"] is None
     assert rows["early", 0.1]["recovered"] is None
+
+
+def test_intervals_hold_the_chance_of_the_seeds(tmp_path: Path) -> None:
+    def width(name: str, spread: float) -> float:
+        made = Experiment(tmp_path / name)
+        for seed in (1, 2, 3):
+            made.add("hard", 1.0, seed, 0.8, dev=[0.8])
+            made.add("early", 0.1, seed, 0.5, dev=[0.5])
+            made.add("soft", 0.1, seed, 0.65 + spread * (seed - 2), dev=[0.6])
+        low, high = rows_of(made, 10_000)["soft", 0.1]["over_hard_ci"]
+        return high - low
+
+    # Pooled over two systems the deviation is 0.1 / sqrt(2); a difference of means over 3 seeds has 0.82 of that.
+    errors = stats.t(4).rvs((2, 100_000), random_state=1) * 0.1 / np.sqrt(2) / np.sqrt(3)
+    low, high = np.quantile(errors[0] - errors[1], [0.025, 0.975])
+    assert width("alike", 0.0) < 0.05
+    assert width("apart", 0.1) == pytest.approx(high - low, rel=0.1)
 
 
 def test_the_largest_share_comes_first(experiment: Experiment) -> None:
@@ -162,6 +180,8 @@ def test_the_command_writes_table_figures_and_curves(experiment: Experiment, cap
     assert main(["regularizer-report", *map(str, words)]) == 0
     page = (out / "RESULTS.md").read_text()
     assert "| soft | 10 % | 95 | 60 | 2 | 80.0 | 66.5 [" in page
+    assert "| updates | hard: train / test / nats | soft: train / test / nats |" in page
+    assert "| 40 | 70.0 / 40.0 / 2.00 | 70.0 / 40.0 / 2.00 |" in page
     assert page in capsys.readouterr().out
     results = json.loads((out / "results.json").read_text())
     assert {row["name"] for row in results["systems"]} == {"hard", "early", "soft"}

@@ -169,6 +169,7 @@ def test_a_student_that_fails_is_named_with_its_log_and_the_others_are_kept(
         (("--soft-weights", 0, "--hard-weights", 0), "would learn from nothing"),
         (("--metric", "wer"), "invalid choice: 'wer'"),
         (("--soft-targets", "a", "b"), "1 frame stores but 2 --soft-targets"),
+        (("--soft-targets", "a", "--dense"), "leave them out, or --soft-targets"),
         (("--logits",), "--dense"),
     ],
 )

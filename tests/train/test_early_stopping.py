@@ -68,11 +68,16 @@ def test_a_run_that_was_interrupted_stops_at_the_same_place(
     assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
 
 
-def test_the_dev_set_is_looked_at_as_often_as_asked_for_and_at_the_end(problem: Problem, tmp_path: Path) -> None:
-    asked = replace(problem, options=replace(problem.options, num_epochs=7, watch_every=3))
-    asked.run(tmp_path)
-    looked = [row["epoch"] for row in metrics(tmp_path) if "dev_frame_accuracy" in row]
-    assert looked == [3, 6, 7]
+@pytest.mark.parametrize(
+    ("num_epochs", "watch_every", "watch_growth", "looks"),
+    [(7, 3, 1.0, [3, 6, 7]), (10, 1, 1.5, [1, 2, 3, 5, 8, 10]), (11, 4, 2.0, [4, 8, 11])],
+)
+def test_the_dev_set_is_looked_at_as_often_as_asked_for_and_at_the_end(
+    problem: Problem, tmp_path: Path, num_epochs: int, watch_every: int, watch_growth: float, looks: list[int]
+) -> None:
+    options = replace(problem.options, num_epochs=num_epochs, watch_every=watch_every, watch_growth=watch_growth)
+    replace(problem, options=options).run(tmp_path)
+    assert [row["epoch"] for row in metrics(tmp_path) if "dev_frame_accuracy" in row] == looks
 
 
 def test_a_watched_set_is_reported_and_changes_no_weight(problem: Problem, tmp_path: Path) -> None:

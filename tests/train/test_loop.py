@@ -169,7 +169,7 @@ def test_weights_that_are_no_numbers_after_the_last_step_are_an_error(problem: P
         one_step.run(tmp_path, Spoilt())
 
 
-@pytest.mark.parametrize("wrong", [{"num_epochs": 0}, {"batch_size": 0}, {"watch_every": 0}])
-def test_impossible_options_are_wrong_usage(wrong: dict[str, int]) -> None:
+@pytest.mark.parametrize("wrong", [{"num_epochs": 0}, {"batch_size": 0}, {"watch_every": 0}, {"watch_growth": 0.9}])
+def test_impossible_options_are_wrong_usage(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="must be at least 1"):
         TrainOptions(**wrong)  # type: ignore[arg-type]
