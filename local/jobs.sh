@@ -1,4 +1,4 @@
-# Commands side by side, at most $nj at a time, each with a log of its own.
+# Commands side by side, at most $nj at a time (two on a GPU), each with a log of its own.
 # usage: job LOG COMMAND ...; job LOG COMMAND ...; finish_job LOG; finish_jobs
 #        share_of NUMBER   the cores that each of so many jobs may use
 # shellcheck shell=bash
@@ -9,7 +9,7 @@ job_logs=()
 job() {
   local log=$1
   shift
-  while ((${#job_pids[@]} >= ${nj:?})); do
+  while ((${#job_pids[@]} >= $(job_places))); do
     reap_job
   done
   mkdir -p "$(dirname "$log")"
@@ -18,8 +18,20 @@ job() {
   job_logs+=("$log")
 }
 
+# Each job on a GPU asks for memory as if it were alone, and two keep it busy.
+job_places() {
+  if [[ ${device:?} == cuda* ]] && ((${nj:?} > 2)); then
+    echo 2
+  else
+    echo "$nj"
+  fi
+}
+
 share_of() {
-  echo $((nj > $1 ? nj / $1 : 1))
+  local jobs=$1 places
+  places=$(job_places)
+  ((jobs < places)) || jobs=$places
+  echo $((nj / jobs))
 }
 
 # Wait until the job of a log has ended; others go on. One that ended before, or was none, is not waited for.

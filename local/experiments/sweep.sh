@@ -4,7 +4,7 @@
 experiment_stop=6
 
 run_experiment() {
-  asr-kd sweep --config "$conf/sweep.conf" --device "$device" --nj "$nj" "${origin[@]}" \
+  asr-kd sweep --config "$conf/sweep.conf" --device "$device" --nj "$(job_places)" "${origin[@]}" \
     --teachers "${members[@]}" --labels "${labels[@]}" "${dev[@]}" \
     --test-frames "$exp/frames/test" --test-labels "$exp/ali/test" -- "${frames[@]}" "$exp/sweep"
 }

@@ -67,7 +67,7 @@ run_fold() {
     recipes/mnist/local/prepare_data.sh "$exp/held_out" --protocol held-out "${images[@]}"
     asr-kd make-soft-targets --config "$conf/soft_targets.conf" --device "$device" \
       "$exp/held_out/frames/train" "${members[0]}" "$exp/soft/held_out"
-    asr-kd sweep --config "$conf/sweep.conf" "${grid[@]}" "${origin[@]}" --device "$device" --nj "$nj" \
+    asr-kd sweep --config "$conf/sweep.conf" "${grid[@]}" "${origin[@]}" --device "$device" --nj "$(job_places)" \
       --soft-targets "$exp/soft/held_out" --teachers "${members[0]}" --labels "$exp/held_out/ali/train" \
       --dev-frames "$exp/held_out/frames/dev" --dev-labels "$exp/held_out/ali/dev" \
       --test-frames "$exp/held_out/frames/test" --test-labels "$exp/held_out/ali/test" \

@@ -1,6 +1,7 @@
 """run.sh from nothing to its table and its bundle, on shrunk forms of the recipes."""
 
 import importlib
+import itertools
 import json
 import os
 import re
@@ -178,6 +179,15 @@ esac
     order = [calls.index(line) for line in ("graph made", "student made")]
     begun = {call.split()[-1].rsplit("/")[-1]: place for place, call in enumerate(calls) if call.startswith("decode ")}
     assert order[0] < begun["baseline-1"] < begun["ensemble"] < order[1] < begun["distilled-11"]
+
+
+@pytest.mark.parametrize(("device", "side_by_side", "threads"), [("cpu", 4, 2), ("cuda", 2, 4)])
+def test_two_students_at_a_time_train_on_a_gpu(tmp_path: Path, device: str, side_by_side: int, threads: int) -> None:
+    body = f"[[ $1 != distill ]] || {{ echo begun >>{tmp_path}/calls; sleep 1; echo ended >>{tmp_path}/calls; }}"
+    calls = calls_of_stages(tmp_path, 8, 8, "--nj", "8", "--device", device, recipe="fsdd", body=body)
+    steps = [1 if call == "begun" else -1 for call in calls if call in ("begun", "ended")]
+    assert len(steps) == 8 and max(itertools.accumulate(steps)) == side_by_side
+    assert all(f"--num-threads {threads} " in call for call in calls if call.startswith("distill "))
 
 
 @pytest.mark.parametrize("units", ["phones", "sentencepiece", "char"])
