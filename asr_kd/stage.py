@@ -49,7 +49,7 @@ class Stage:
     def __init__(
         self, out: Path, *, command: str, options: Any, inputs: Mapping[str, str], replace: bool = False
     ) -> None:
-        self._replace = replace
+        self._replace, self._replacing = replace, False
         self.out = out
         self.partial = out.with_name(out.name + ".partial")
         self._options = options
@@ -68,7 +68,7 @@ class Stage:
         differences = self._differences(run.get("identity", {}))
         if differences and self._replace:
             log.info("%s: made with %s, made anew", self.out, "; ".join(differences))
-            _remove(self.out)
+            self._replacing = True  # it stays until there is another
             return False
         if differences:
             raise StaleError(
@@ -95,11 +95,15 @@ class Stage:
 
     @contextmanager
     def resuming(self) -> Iterator[Path]:
-        """As `writing`, but what an interrupted run of the same stage left is kept to carry on from."""
+        """As `writing`, but what an interrupted run of the same stage left is kept to carry on from.
+
+        Raises:
+            StaleError: as `writing`, or hours of training with other options or inputs would be thrown away.
+        """
         with self._alone():
             earlier = self._sessions_left()
             if self.partial.exists() and not earlier:
-                log.info("%s: left by a run with other options or inputs, starting anew", self.partial)
+                self._check_nothing_is_lost()
                 _remove(self.partial)
             with self._working(earlier) as partial:
                 begun = [*earlier, (time.time(), None)]
@@ -112,6 +116,17 @@ class Stage:
     def begun(self) -> bool:
         """Whether an interrupted run of the same stage left something to carry on from."""
         return bool(self._sessions_left())
+
+    def _check_nothing_is_lost(self) -> None:
+        try:
+            left = json.loads((self.partial / IDENTITY_FILE).read_text(encoding="utf-8"))["identity"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return  # no run could carry on from it
+        if any(self.partial.rglob("*.safetensors")):
+            raise StaleError(
+                f"{self.partial}: an interrupted run with {'; '.join(self._differences(left))}. Carry it on with its "
+                "own options and inputs, or remove it to start anew"
+            )
 
     def _sessions_left(self) -> list[tuple[float, float]]:
         """When earlier runs of the same stage began and wrote their last file; none if what is left is not theirs."""
@@ -140,7 +155,7 @@ class Stage:
             except BlockingIOError as error:
                 raise StaleError(f"{self.out}: another process is making it now; wait for it, or stop it") from error
             try:
-                if self.out.exists():  # `finished` found nothing there, or removed it
+                if self.out.exists() and not self._replacing:  # `finished` found nothing there
                     raise StaleError(f"{self.out}: another process has made it meanwhile; run the command again")
                 yield
             finally:
@@ -177,6 +192,8 @@ class Stage:
             shortcut.KEY: self._shortcut,
         }
         write_json(self.partial / RUN_FILE, run)
+        if self._replacing:
+            _remove(self.out)
         self.partial.rename(self.out)
 
 

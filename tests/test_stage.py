@@ -231,6 +231,30 @@ def test_what_other_options_left_is_never_resumed(out: Path, way: str) -> None:
         assert not (partial / "file").exists()
 
 
+def test_training_that_was_interrupted_is_not_thrown_away_for_other_options(out: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), made(out).resuming() as partial:
+        (partial / "checkpoint.safetensors").write_text("hours")
+        raise KeyboardInterrupt
+    said = r"interrupted run with --num-states 3 \(now 5\)\. Carry it on"
+    with pytest.raises(StaleError, match=said), made(out, num_states=5).resuming():
+        pass
+    with made(out).resuming() as partial:
+        assert (partial / "checkpoint.safetensors").read_text() == "hours"
+
+
+def test_a_page_that_cannot_be_made_anew_stays_as_it_was(out: Path) -> None:
+    finish(out)
+    stage = Stage(out, command="try", options=Options(out=out, num_states=5), inputs={"data": "abc"}, replace=True)
+    assert not stage.finished()
+    with pytest.raises(DataError), stage.writing():
+        raise DataError("runs in another order")
+    assert (out / "file").read_text() == "content"
+    with stage.writing() as partial:
+        (partial / "file").write_text("other")
+    assert (out / "file").read_text() == "other"
+    assert made(out, num_states=5).finished()
+
+
 def test_a_broken_record_of_what_was_begun_is_never_resumed(out: Path) -> None:
     kill_in_the_middle(out, "resuming")
     (out.with_name("out.partial") / "identity.json").write_text('{"command": ')

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from asr_kd.errors import DataError, MismatchError
 from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios, seed_deviation
@@ -20,7 +21,7 @@ from asr_kd.score.evaluated import Evaluated, read_evaluated
 from asr_kd.score.results import fraction_kept
 from asr_kd.stage import read_run
 
-METRICS_FILE = "metrics.jsonl"
+METRICS_FILE, MODEL_FILE = "metrics.jsonl", "model.safetensors"
 WATCHED = tuple((name, m) for name in ("fitted", "dev", "test") for m in ("frame_accuracy", "cross_entropy"))
 System = tuple[str, float]
 
@@ -85,13 +86,13 @@ def _read_run(model: Path, evaluated: Evaluated, on_train: Mapping[tuple[str, ..
         rows = [json.loads(line) for line in (model / METRICS_FILE).read_text().splitlines()]
         updates = -(-int(rows[-1]["frames"]) // int(options["batch_size"]))
         num_frames = int(rows[-1]["frames"])
-        seed, early = record["seed"], options.get("early_stopping", 0)
+        early = options.get("early_stopping", 0)
+        fingerprint = record["checksums"][MODEL_FILE][:16]
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise DataError(f"{model}: not a model of asr-kd train or distill ({error})") from error
-    if seed != evaluated.info.seed:
+    if fingerprint not in evaluated.info.models:
         raise MismatchError(
-            f"{evaluated.directory} evaluates a model of seed {evaluated.info.seed}, {model} has seed {seed}: "
-            "give models and --evaluated in the same order"
+            f"{evaluated.directory} evaluates another model than {model}: give models and --evaluated in the same order"
         )
     looks = [row for row in rows if "dev_frame_accuracy" in row]
     # Early stopping went back to the first of the best epochs.
@@ -138,6 +139,8 @@ def regularizer_results(
     }
     rng = np.random.default_rng(seed)
     estimates = _with_seeds(systems, estimate_ratios(ratios, num_samples=num_samples, rng=rng), rng)
+    if all(fraction == 1 for _, fraction in systems):
+        raise DataError(f"no system was trained on a part of the data (--train-fraction); there are {_names(systems)}")
     first = systems[full, 1.0][0].evaluated
     for name, fraction in systems:
         if fraction < 1 and (hard, fraction) not in systems:
@@ -156,20 +159,40 @@ def regularizer_results(
 def _with_seeds(
     systems: Mapping[System, Sequence[PartialRun]], estimates: Mapping[System, Estimate], rng: np.random.Generator
 ) -> dict[System, Estimate]:
-    """The estimates, with the error of each mean over seeds in their samples.
-
-    Systems of one share are taken to vary alike: each seed draws other utterances, which is most of what they vary by.
-    """
+    """The estimates, with the error of each mean over seeds in their samples."""
     found = dict(estimates)
     for fraction in {fraction for _, fraction in systems}:
         alike = {system: runs for system, runs in systems.items() if system[1] == fraction}
-        deviation, freedom = seed_deviation([run.evaluated.frames.accuracy for run in runs] for runs in alike.values())
-        for system, runs in alike.items():
-            if freedom:
-                own = estimates[system]
-                errors_B = deviation / math.sqrt(len(runs)) * rng.standard_t(freedom, len(own.samples_B))
-                found[system] = Estimate(own.value, own.samples_B + errors_B)
+        drawn = _seed_errors(list(alike.values()), len(next(iter(estimates.values())).samples_B), rng)
+        for system, errors_B in zip(alike, drawn, strict=True):
+            found[system] = Estimate(estimates[system].value, estimates[system].samples_B + errors_B)
     return found
+
+
+def _seed_errors(
+    systems: Sequence[Sequence[PartialRun]], num_samples: int, rng: np.random.Generator
+) -> Sequence[npt.NDArray[np.float64]]:
+    """For each system of one share draws ``[B]`` of how far its mean over K seeds is from that over all seeds.
+
+    Runs of one seed have drawn the same utterances: what that does to all systems alike is drawn once for them, and
+    cancels in their differences (two-way analysis of variance, systems by seeds, with Student's t).
+    """
+    accuracies = [[run.evaluated.frames.accuracy for run in runs] for runs in systems]
+    seeds = {tuple(run.evaluated.info.seed for run in runs) for runs in systems}
+    if len(seeds) == 1 < min(len(systems), len(accuracies[0])):
+        matrix_SK = np.array(accuracies)
+        num_systems, num_seeds = matrix_SK.shape
+        common_K = matrix_SK.mean(axis=0) - matrix_SK.mean()
+        own_SK = matrix_SK - matrix_SK.mean(axis=1, keepdims=True) - common_K
+        freedom = (num_systems - 1) * (num_seeds - 1)
+        own = float((own_SK**2).sum()) / freedom
+        common = max(0.0, float((common_K**2).sum()) / (num_seeds - 1) - own / num_systems)
+        common_B = math.sqrt(common / num_seeds) * rng.standard_t(num_seeds - 1, num_samples)
+        return common_B + math.sqrt(own / num_seeds) * rng.standard_t(freedom, (num_systems, num_samples))
+    deviation, freedom = seed_deviation(accuracies)
+    if freedom == 0:
+        return [np.zeros(num_samples) for _ in systems]
+    return [deviation / math.sqrt(len(own)) * rng.standard_t(freedom, num_samples) for own in accuracies]
 
 
 def _row(

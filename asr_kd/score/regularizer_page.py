@@ -15,7 +15,8 @@ _READING = """\
 - Train: accuracy on the very frames trained on, with the final weights and without dropout. Test: all labelled
   frames of the test set. `±` is the standard deviation over seeds; each seed draws other utterances, so it holds the
   chance of that draw, too. `[ , ]` are 95 % intervals over test utterances (a bootstrap, the same ones for every row)
-  and seeds (Student's t, the deviation pooled over the rows of one share).
+  and seeds (Student's t, pooled over the rows of one share; what a seed's draw does to all of them alike is no part of
+  a difference).
 - Of full: test accuracy over that with all the data. Recovered: (row - hard) / (full - hard), of what the small data
   costs hard targets with early stopping. Over hard: the difference that this comes from, in points.
 - Over-fitting shows in the last two columns: how far accuracy on the dev set fell from its highest, and its
@@ -115,7 +116,8 @@ def _curves(results: Mapping[str, Any]) -> list[str]:
     """Accuracy and cross-entropy on the way, for each share of the data; mean over seeds."""
     lines: list[str] = []
     for fraction in sorted({row["fraction"] for row in results["systems"] if row["fraction"] < 1}):
-        rows = [r for r in results["systems"] if r["fraction"] == fraction and r["name"] != results["hard"]]
+        shares = [row for row in results["systems"] if row["fraction"] == fraction]
+        rows = [row for row in shares if row["name"] != results["hard"]] or shares
         looks = min(len(curve) for row in rows for curve in row["curves"])
         shown = sorted({round(place) for place in np.linspace(0, looks - 1, MOST_LOOKS)})
         cells = [

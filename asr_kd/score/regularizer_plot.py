@@ -20,7 +20,8 @@ _LEGEND = "solid: test set · dotted: the frames trained on · a line for each s
 
 def plot_regularizer(results: Mapping[str, Any], path: Path) -> None:
     """A panel for each share of the data. A run with early stopping is the beginning of one without: left out."""
-    parts = [row for row in results["systems"] if row["fraction"] < 1 and row["name"] != results["hard"]]
+    shares = [row for row in results["systems"] if row["fraction"] < 1]
+    parts = [row for row in shares if row["name"] != results["hard"]] or shares
     fractions = sorted({row["fraction"] for row in parts})
     (whole,) = (row for row in results["systems"] if row["name"] == results["full"] and row["fraction"] == 1)
     colours = system_colours(list(dict.fromkeys(row["name"] for row in parts)))

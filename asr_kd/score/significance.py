@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from asr_kd.score.bootstrap import Estimate
 
+FEW = 16
+
 
 @dataclass(frozen=True)
 class MatchedPairs:
@@ -24,7 +26,8 @@ def matched_pairs(errors_a_S: npt.ArrayLike, errors_b_S: npt.ArrayLike) -> Match
 
     With d the difference of the two systems' word errors in a segment, ``z = mean(d) / (std(d) / sqrt(n))``
     is standard normal where the systems are equal and the segments' errors independent (Gillick & Cox,
-    ICASSP 1989; NIST ``sc_stats -t mapsswe``).
+    ICASSP 1989; NIST ``sc_stats -t mapsswe``). That is an approximation for many segments: where `FEW` or less differ,
+    p is the exact one of all ways to give the differences their signs (Fisher's randomisation test).
 
     Args:
         errors_a_S: word errors of the first system by segment, as `segment_errors` gives them.
@@ -37,7 +40,16 @@ def matched_pairs(errors_a_S: npt.ArrayLike, errors_b_S: npt.ArrayLike) -> Match
         return MatchedPairs(0.0, 1.0, number)
     std = float(difference_S.std(ddof=1)) if number > 1 else math.inf
     z = mean / (std / math.sqrt(number)) if std else math.copysign(math.inf, mean)
-    return MatchedPairs(z, math.erfc(abs(z) / math.sqrt(2)), number)
+    differing = difference_S[difference_S != 0]
+    p = _exact_p(differing) if len(differing) <= FEW else math.erfc(abs(z) / math.sqrt(2))
+    return MatchedPairs(z, p, number)
+
+
+def _exact_p(differences: npt.NDArray[np.float64]) -> float:
+    sums = np.zeros(1)
+    for difference in differences:
+        sums = np.concatenate([sums + difference, sums - difference])
+    return float((np.abs(sums) >= abs(differences.sum()) - 1e-9).mean())
 
 
 def bootstrap_p(difference: Estimate) -> float:

@@ -280,6 +280,8 @@ class Trainer:
         self._best = {name: value.detach().clone() for name, value in self._net.state_dict().items()}
 
     def _save(self) -> None:
+        # Weights that are lost must not take the place of a checkpoint that is not.
+        self._check_finite(*(float(value) for value in self._sums.values()))
         sums = {f"sum.{name}": value for name, value in self._sums.items()}
         best = {f"best.{name}": value for name, value in self._best.items()}
         checkpoint.save(self._directory, self._progress, self._net, self._optimizers, sums | best)

@@ -1,5 +1,7 @@
 """Matched pairs and paired bootstrap against references and under no difference."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,8 +26,18 @@ def test_equal_systems_are_not_told_apart() -> None:
     assert bootstrap_p(Estimate(0.0, np.zeros(999))) == 1.0
 
 
-def test_a_constant_difference_is_certain() -> None:
-    assert matched_pairs([1, 1, 1], [0, 0, 0]).p == 0.0
+def test_a_constant_difference_of_few_segments_is_not_certain() -> None:
+    assert matched_pairs([1, 1], [0, 0]).p == 0.5
+    assert matched_pairs([1, 1, 1], [0, 0, 0]).p == 0.25
+    assert matched_pairs([1] * 40, [0] * 40).p == 0.0
+
+
+@given(st.lists(st.integers(-3, 3), min_size=2, max_size=8))
+def test_the_p_value_of_few_segments_is_that_of_all_their_signs(differences: list[int]) -> None:
+    d = np.array(differences)
+    signs = np.array(list(itertools.product([1, -1], repeat=len(d))))
+    as_large = np.abs(signs @ d) >= abs(d.sum())
+    assert matched_pairs(d, np.zeros(len(d))).p == pytest.approx(as_large.mean())
 
 
 def test_both_tests_cry_wolf_one_time_in_twenty() -> None:

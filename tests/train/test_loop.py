@@ -3,16 +3,20 @@
 import itertools
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
-from training_problem import Problem, TwoLosses, learnable_labels
+from training_problem import CPU, Problem, TwoLosses, learnable_labels
 
 from asr_kd.errors import AsrKdError, UsageError
-from asr_kd.train.frame_set import Batch
+from asr_kd.frames.store import FrameStore
+from asr_kd.train.frame_set import Batch, FrameSet
 from asr_kd.train.loop import TrainOptions
 from asr_kd.train.metrics import METRICS_FILE
 from asr_kd.train.objective import HardTargets
@@ -136,6 +140,60 @@ def test_a_loss_below_a_hundredth_of_the_gradient_is_warned_of(
     assert "the much loss" not in caplog.text
 
 
+class Seen:
+    """The labels' loss; keeps the frames and the logits of each step."""
+
+    def __init__(self, labels_N: torch.Tensor) -> None:
+        self._hard = HardTargets(labels_N)
+        self.frames: list[list[int]] = []
+        self.logits: list[torch.Tensor] = []
+
+    def losses(self, logits_BP: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+        self.frames.append(batch.frames_B.tolist())
+        self.logits.append(logits_BP.detach().clone())
+        return self._hard.losses(logits_BP, batch)
+
+
+@pytest.mark.parametrize(("dropout", "different"), [(0.0, 1), (0.5, 12)])
+def test_every_step_leaves_out_units_of_its_own(
+    problem: Problem, make_store: Callable[..., FrameStore], tmp_path: Path, dropout: float, different: int
+) -> None:
+    """With frames that are all the same and weights that stay, logits differ by the units left out alone."""
+    store = make_store([np.ones((32, problem.store.dim), np.float32)])
+    same = FrameSet([store], [np.zeros(32, np.int32)], use_unlabelled=False, device=CPU)
+    options = replace(problem.options, batch_size=8)
+    still = replace(problem, frames=same, options=options).with_options(
+        optimizer="sgd", learning_rate=1e-30, dropout=dropout
+    )
+    seen = Seen(same.labels_N)
+    still.run(tmp_path, seen)
+    assert len(seen.logits) == 3 * 4
+    assert len({logits_BP.numpy().tobytes() for logits_BP in seen.logits}) == different
+
+
+def test_every_epoch_has_all_frames_in_an_order_of_its_own(problem: Problem, tmp_path: Path) -> None:
+    seen = Seen(problem.frames.labels_N)
+    problem.run(tmp_path, seen)
+    steps = problem.frames.num_batches(problem.options.batch_size)
+    orders = [
+        tuple(itertools.chain(*seen.frames[begin : begin + steps])) for begin in range(0, len(seen.frames), steps)
+    ]
+    assert len(set(orders)) == len(orders) == problem.options.num_epochs
+    assert all(sorted(order) == list(range(len(problem.frames))) for order in orders)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
+def test_no_unit_of_a_trained_net_has_longer_weights_than_the_max_norm(
+    problem: Problem, tmp_path: Path, optimizer: str
+) -> None:
+    def longest(directory: str, max_norm: float | None) -> float:
+        net = problem.with_options(optimizer=optimizer, max_norm=max_norm).run(tmp_path / directory)
+        return max(float(value.norm(dim=1).max()) for name, value in net.state_dict().items() if "weight" in name)
+
+    assert longest("free", None) > 1
+    assert longest("limited", 0.7) == pytest.approx(0.7)
+
+
 class Wrong:
     """A loss that is no number from a step on."""
 
@@ -155,6 +213,14 @@ def test_a_loss_that_is_not_finite_is_an_error_that_says_what_to_do(
     with pytest.raises(AsrKdError, match=r"loss became (nan|inf|-inf) in epoch \d; lower --learning-rate") as error:
         problem.run(tmp_path, Wrong(value, first))
     assert f"epoch {first // 5 + 1}" in str(error.value)
+
+
+def test_a_checkpoint_is_never_replaced_by_weights_that_are_no_numbers(problem: Problem, tmp_path: Path) -> None:
+    often = replace(problem, options=replace(problem.options, checkpoint_seconds=0.0))
+    with pytest.raises(AsrKdError, match="loss became nan in epoch 1"):
+        often.run(tmp_path, Wrong(float("nan"), 7))
+    kept = load_file(tmp_path / "checkpoint.safetensors")
+    assert all(bool(value.isfinite().all()) for value in kept.values())
 
 
 def test_weights_that_are_no_numbers_after_the_last_step_are_an_error(problem: Problem, tmp_path: Path) -> None:
