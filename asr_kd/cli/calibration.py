@@ -76,7 +76,9 @@ def run(options: Options) -> None:
     check_labelled(labels, options.models[0], models[options.models[0]].card.states_fingerprint)
     measured = _measure(list(models.values()), store, labels.pdfs, device, options)
     with stage.writing() as partial:
-        _report(partial, _systems(measured, options), options)
+        named = zip(store.index.speakers, store.index.slices(), strict=True)
+        speakers = [speaker for speaker, (_, frames) in named if (labels.pdfs[frames] >= 0).any()]
+        _report(partial, _systems(measured, options), speakers, options)
 
 
 def _measure(
@@ -111,7 +113,7 @@ def _logits(models: Sequence[AcousticModel], store: FrameStore, frames: slice, d
     """All models' logits of one utterance, [M, T, P]."""
     parts = []
     for begin in range(frames.start, frames.stop, CHUNK_FRAMES):
-        x_BW = store.windows(slice(begin, min(begin + CHUNK_FRAMES, frames.stop))).to(device)
+        x_BW = store.windows(slice(begin, min(begin + CHUNK_FRAMES, frames.stop)), device)
         parts.append(torch.stack([model.logits(x_BW) for model in models]))
     return torch.cat(parts, dim=1)
 
@@ -131,13 +133,16 @@ def _systems(measured: dict[float, list[Reliability]], options: Options) -> dict
     return systems
 
 
-def _report(out: Path, systems: dict[Key, list[tuple[str, Reliability]]], options: Options) -> None:
+def _report(
+    out: Path, systems: dict[Key, list[tuple[str, Reliability]]], speakers: Sequence[str], options: Options
+) -> None:
     for (_, temperature), runs in systems.items():
         for name, run in runs:
             run.write(out / f"{name}-T{temperature:g}.tsv")
     about: dict[str, Any] = dict(options.origin.facts())
     results = about | calibration_results(
         {key: [run for _, run in runs] for key, runs in systems.items()},
+        speakers=speakers,
         num_samples=options.bootstrap_samples,
         seed=options.seed,
     )

@@ -96,6 +96,7 @@ def _report(
             subsets,
             members=[_name(path) for path in options.members],
             students=[path.name for path in options.student],
+            speakers=store.index.speakers,
             num_samples=options.bootstrap_samples,
             seed=options.seed,
         ),
@@ -128,7 +129,7 @@ def _scored(
     chunks = (frames for frames in store.chunks(size) if (pdfs[frames] >= 0).any())
 
     def score(frames: slice) -> Ledger:
-        x_BW = store.windows(frames)[torch.from_numpy(pdfs[frames] >= 0)].to(device)
+        x_BW = store.windows(frames, device)[torch.from_numpy(np.flatnonzero(pdfs[frames] >= 0)).to(device)]
         logits_MBP = torch.stack([model.logits(x_BW) for model in models]).cpu().numpy()
         labels_B = pdfs[frames][pdfs[frames] >= 0]
         members_MBP, students_SBP = logits_MBP[:num_members], logits_MBP[num_members:]

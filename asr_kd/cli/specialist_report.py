@@ -6,23 +6,27 @@ Kind of specialist and n are chosen on dev. OUT gets results.json, RESULTS.md an
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from asr_kd.errors import UsageError
+from asr_kd.errors import MismatchError, UsageError
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.labels import Labels, check_labelled, match_labels
 from asr_kd.hmm.posteriors import load_models
 from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.options import group, option
 from asr_kd.score.origin import Origin
+from asr_kd.specialists.clusters import Clusters
+from asr_kd.specialists.ensemble import SpecialistEnsemble
 from asr_kd.specialists.page import render_specialists
 from asr_kd.specialists.plot import plot_specialists
 from asr_kd.specialists.results import Scored, build_results
-from asr_kd.specialists.scoring import ENSEMBLE, GENERALIST, Team, score_team
+from asr_kd.specialists.scoring import ENSEMBLE, GENERALIST, System, Team, score_team
 from asr_kd.specialists.specialist import DUSTBIN, REGULARIZED, load_specialists
-from asr_kd.stage import Stage, digest, fingerprint, write_json, write_text
+from asr_kd.stage import Stage, digest, fingerprint, read_run, write_json, write_text
+from asr_kd.targets.store import SoftTargets
 from asr_kd.train.frame_set import check_same_features
 
 log = logging.getLogger(__name__)
@@ -52,6 +56,14 @@ class Options:
     )
     ensemble: tuple[Path, ...] = option("plain ensemble to compare with", default=(), affects_result=False)
     num_best: tuple[int, ...] = option("values of n to try", default=(1, 2, 3))
+    distilled: Path | None = option(
+        "soft targets of asr-kd fuse-specialists that students among --others learnt from, to say which fusion it was",
+        default=None,
+        affects_result=False,
+    )
+    clusters: Path | None = option(
+        "clusters that the specialists are for, to say what was clustered", default=None, affects_result=False
+    )
     origin: Origin = group(Origin)
     bootstrap_samples: int = option("resampled test sets", default=10_000)
     seed: int = option("seed of the bootstrap", default=1)
@@ -90,6 +102,8 @@ def run(options: Options) -> None:
         "regularized": options.regularized,
         "others": [path for paths in options.named_others.values() for path in paths],
         "ensemble": options.ensemble,
+        "distilled": [options.distilled] if options.distilled else [],
+        "clusters": [options.clusters] if options.clusters else [],
     }
     inputs = {f"{name} frames and labels": digest(list(map(fingerprint, paths))) for name, paths in sets.items()}
     inputs |= {name: digest([fingerprint(path) for path in paths]) for name, paths in models.items()}
@@ -100,6 +114,7 @@ def run(options: Options) -> None:
     stores = {name: FrameStore(frames) for name, (frames, _) in sets.items()}
     check_same_features(list(stores.values()))
     team = _team(options, stores["test"], device)
+    distilled = _distilled(options, team)
     with stage.writing() as partial:
         scored = {
             name: _score(team, stores[name], labels, options, device, whole=name != "train")
@@ -114,6 +129,8 @@ def run(options: Options) -> None:
             scored.get("train"),
             team.specialists,
             num_models=num_models | dict.fromkeys(team.others, 1),
+            distilled=distilled,
+            clusters=_clusters(options.clusters),
             num_samples=options.bootstrap_samples,
             seed=options.seed,
         )
@@ -143,6 +160,37 @@ def _team(options: Options, store: FrameStore, device: torch.device) -> Team:
         ensemble=[models[path] for path in options.ensemble],
         num_best=options.num_best,
     )
+
+
+def _distilled(options: Options, team: Team) -> System | None:
+    """Which of the fusions that are scored the soft targets are of.
+
+    Raises:
+        MismatchError: they are of other models.
+        UsageError: they are of an n that is not scored.
+    """
+    if options.distilled is None:
+        return None
+    made_of = SoftTargets(options.distilled).meta["models_fingerprint"]
+    generalist = dict(zip(options.generalist, team.generalist, strict=True))
+    for kind, specialists in team.specialists.items():
+        if SpecialistEnsemble(generalist, specialists).fingerprint == made_of:
+            num_best = read_run(options.distilled)["identity"]["options"]["num_best"]
+            if num_best not in options.num_best:
+                raise UsageError(f"{options.distilled}: fused with n = {num_best}; name it with --num-best, too")
+            return System(kind, num_best)
+    raise MismatchError(
+        f"{options.distilled}: soft targets of other models than the generalist with its --specialists, or with those "
+        "that are --regularized"
+    )
+
+
+def _clusters(path: Path | None) -> dict[str, Any] | None:
+    """What was clustered: ``matrix``, and ``temperature`` of the predictions."""
+    if path is None:
+        return None
+    made_with = read_run(Clusters.load(path).path)["identity"]["options"]
+    return {name: made_with[name] for name in ("matrix", "temperature")}
 
 
 def _score(

@@ -16,6 +16,8 @@ from asr_kd.cli.main import main
 from asr_kd.errors import JobError, UsageError
 from asr_kd.nets.dnn import NetOptions
 from asr_kd.options import group, option
+from asr_kd.score.decoded import read_speakers
+from asr_kd.score.evaluated import FRAMES_FILE, SPEAKERS_FILE
 from asr_kd.score.frame_accuracy import read_frames
 from asr_kd.score.origin import Origin
 from asr_kd.score.report import read_results
@@ -123,9 +125,9 @@ def _report(
         Evaluated(
             cell=cell,
             seeds=options.seeds,
+            speakers={of: _speakers(directories[cell, of, options.seeds[0]]) for of in SETS},
             counts={
-                of: [read_frames(directories[cell, of, seed] / "frames.tsv")[1] for seed in options.seeds]
-                for of in SETS
+                of: [read_frames(directories[cell, of, seed] / FRAMES_FILE)[1] for seed in options.seeds] for of in SETS
             },
         )
         for cell in cells
@@ -135,6 +137,10 @@ def _report(
     write_json(out / "results.json", results)
     write_text(out / "RESULTS.md", render(results, options.metric))
     plot_sweep(results, options.metric, out)
+
+
+def _speakers(evaluated: Path) -> tuple[str, ...]:
+    return read_speakers(evaluated / SPEAKERS_FILE, read_frames(evaluated / FRAMES_FILE)[0])
 
 
 def _sweep(options: Options) -> Sweep:

@@ -1,12 +1,15 @@
-"""Bootstrap over utterances: the same resampled test sets for every system, so differences are paired.
+"""Bootstrap of a test set: the same resampled test sets for every system, so differences are paired.
 
-B resampled test sets, U utterances, C columns of per-utterance sums.
+Whole speakers are drawn where there are enough of them: a speaker's utterances are hard or easy together, and drawn one
+by one they would make intervals too narrow.
+
+B resampled test sets, U utterances, D units that are drawn, C columns of sums.
 """
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +18,7 @@ Key = TypeVar("Key", bound=Hashable)
 FloatArray = npt.NDArray[np.float64]
 
 LEVEL = 0.95
+FEWEST_SPEAKERS = 20
 _DRAWS_AT_ONCE = 2_000_000
 
 
@@ -37,17 +41,22 @@ class Estimate:
 
 
 def estimate_ratios(
-    ratios: Mapping[Key, tuple[npt.ArrayLike, npt.ArrayLike]], *, num_samples: int, rng: np.random.Generator
+    ratios: Mapping[Key, tuple[npt.ArrayLike, npt.ArrayLike]],
+    *,
+    num_samples: int,
+    rng: np.random.Generator,
+    speakers: Sequence[str] = (),
 ) -> dict[Key, Estimate]:
     """Ratios of sums over utterances (errors over words, correct over labelled frames), jointly resampled.
 
     Args:
         ratios: numerators [U] and denominators [U] by name; U is the same for all.
-        num_samples: B, how many test sets of U utterances to draw with replacement.
+        num_samples: B, how many test sets to draw with replacement, each of as many units as there are.
         rng: the source of the draws.
+        speakers: of each utterance, where they are known.
     """
     columns_UC = np.stack([np.asarray(part, dtype=np.float64) for pair in ratios.values() for part in pair], axis=1)
-    sums_BC = resampled_sums(columns_UC, num_samples=num_samples, rng=rng)
+    sums_BC = resampled_sums(sums_of_units(columns_UC, speakers), num_samples=num_samples, rng=rng)
     totals_C = columns_UC.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         samples_BK = sums_BC[:, 0::2] / sums_BC[:, 1::2]
@@ -56,6 +65,36 @@ def estimate_ratios(
         key: Estimate(float(value), samples_B)
         for key, value, samples_B in zip(ratios, values_K, samples_BK.T, strict=True)
     }
+
+
+def draws_speakers(speakers: Sequence[str]) -> bool:
+    """Whether whole speakers are drawn: `FEWEST_SPEAKERS` or more, with several utterances at least some of them."""
+    return FEWEST_SPEAKERS <= len(set(speakers)) < len(speakers)
+
+
+def sums_of_units(columns_UC: FloatArray, speakers: Sequence[str]) -> FloatArray:
+    """Sums over what is drawn, [D, C]: each speaker's utterances, or each utterance by itself."""
+    if not draws_speakers(speakers):
+        return columns_UC
+    names, speaker_U = np.unique(speakers, return_inverse=True)
+    sums_DC = np.zeros((len(names), columns_UC.shape[1]))
+    np.add.at(sums_DC, speaker_U, columns_UC)
+    return sums_DC
+
+
+def bootstrap_facts(*, num_samples: int, seed: int, speakers: Sequence[str]) -> dict[str, Any]:
+    """What ``results.json`` says of its intervals."""
+    unit = "speaker" if draws_speakers(speakers) else "utterance"
+    return {"samples": num_samples, "seed": seed, "level": LEVEL, "unit": unit, "speakers": len(set(speakers))}
+
+
+def drawn_units(facts: Mapping[str, Any]) -> str:
+    """What the intervals of a page are over, in words; the facts are of `bootstrap_facts`."""
+    if facts["unit"].startswith("speaker"):
+        return f"the {facts['speakers']} test speakers, each drawn with all its utterances"
+    if 1 < facts.get("speakers", 0) < FEWEST_SPEAKERS:
+        return f"test utterances ({facts['speakers']} speakers are too few to draw: the chance of these is not in them)"
+    return "test utterances"
 
 
 def seed_deviation(values: Iterable[Sequence[float]]) -> tuple[float, int]:
@@ -74,24 +113,24 @@ def seed_deviation(values: Iterable[Sequence[float]]) -> tuple[float, int]:
     return math.sqrt(sum(float(((own - own.mean()) ** 2).sum()) for own in found) / freedom), freedom
 
 
-def resampled_sums(columns_UC: FloatArray, *, num_samples: int, rng: np.random.Generator) -> FloatArray:
-    """Column sums of ``num_samples`` test sets of U utterances drawn with replacement, [B, C]."""
-    num_utterances = len(columns_UC)
-    chunk = max(1, _DRAWS_AT_ONCE // num_utterances)
+def resampled_sums(columns_DC: FloatArray, *, num_samples: int, rng: np.random.Generator) -> FloatArray:
+    """Column sums of ``num_samples`` test sets of D units drawn with replacement, [B, C]."""
+    num_units = len(columns_DC)
+    chunk = max(1, _DRAWS_AT_ONCE // num_units)
     return np.concatenate(
         [
-            _draw_counts(min(chunk, num_samples - start), num_utterances, rng) @ columns_UC
+            _draw_counts(min(chunk, num_samples - start), num_units, rng) @ columns_DC
             for start in range(0, num_samples, chunk)
         ]
     )
 
 
-def _draw_counts(num_samples: int, num_utterances: int, rng: np.random.Generator) -> FloatArray:
-    """How often each utterance is in each resampled test set, [samples, U]: multinomial counts.
+def _draw_counts(num_samples: int, num_units: int, rng: np.random.Generator) -> FloatArray:
+    """How often each unit is in each resampled test set, [samples, D]: multinomial counts.
 
     Drawing indices and counting them is some ten times faster than ``Generator.multinomial``.
     """
-    drawn = rng.integers(num_utterances, size=(num_samples, num_utterances))
-    drawn += np.arange(num_samples)[:, None] * num_utterances
-    counts = np.bincount(drawn.ravel(), minlength=num_samples * num_utterances)
-    return counts.reshape(num_samples, num_utterances).astype(np.float64)
+    drawn = rng.integers(num_units, size=(num_samples, num_units))
+    drawn += np.arange(num_samples)[:, None] * num_units
+    counts = np.bincount(drawn.ravel(), minlength=num_samples * num_units)
+    return counts.reshape(num_samples, num_units).astype(np.float64)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asr_kd.score.bootstrap import LEVEL, Estimate, resampled_sums
+from asr_kd.score.bootstrap import Estimate, bootstrap_facts, resampled_sums, sums_of_units
 from asr_kd.stage import write_text
 
 NUM_BINS = 15
@@ -90,7 +90,9 @@ def overconfidence(sums: FloatArray) -> FloatArray:
     return np.asarray((sums[..., 1] - sums[..., 2]).sum(axis=-1) / sums[..., 0].sum(axis=-1))
 
 
-def calibration_results(systems: Mapping[Key, Sequence[Reliability]], *, num_samples: int, seed: int) -> dict[str, Any]:
+def calibration_results(
+    systems: Mapping[Key, Sequence[Reliability]], *, speakers: Sequence[str], num_samples: int, seed: int
+) -> dict[str, Any]:
     """The figures of several systems on the same utterances, jointly resampled.
 
     A system's figures are means over its runs (members, or seeds). A resampled test set has a greater calibration
@@ -99,13 +101,15 @@ def calibration_results(systems: Mapping[Key, Sequence[Reliability]], *, num_sam
 
     Args:
         systems: the runs of each system at each temperature; all have the same number of bins.
+        speakers: of each utterance.
         num_samples: B, bootstrap samples.
         seed: of the bootstrap.
     """
     runs = [run for system in systems.values() for run in system]
     shape = runs[0].num_bins, 3
     columns_UC = np.concatenate([run.sums_UK3.reshape(-1, shape[0] * shape[1]) for run in runs], axis=1)
-    samples_BC = resampled_sums(columns_UC, num_samples=num_samples, rng=np.random.default_rng(seed))
+    columns_DC = sums_of_units(columns_UC, speakers)
+    samples_BC = resampled_sums(columns_DC, num_samples=num_samples, rng=np.random.default_rng(seed))
     samples = dict(zip(map(id, runs), np.split(samples_BC, len(runs), axis=1), strict=True))
     rows = []
     for (name, temperature), system in systems.items():
@@ -125,7 +129,7 @@ def calibration_results(systems: Mapping[Key, Sequence[Reliability]], *, num_sam
         "utterances": len(columns_UC),
         "labelled_frames": int(runs[0].bins_K3[:, 0].sum()),
         "num_bins": shape[0],
-        "bootstrap": {"samples": num_samples, "seed": seed, "level": LEVEL, "unit": "utterance"},
+        "bootstrap": bootstrap_facts(num_samples=num_samples, seed=seed, speakers=speakers),
         "systems": rows,
     }
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from asr_kd.score.bootstrap import drawn_units
 from asr_kd.score.markdown import table
 from asr_kd.score.origin import titled
 from asr_kd.score.plots import system_colours
@@ -24,8 +25,8 @@ _READING = """\
 - **overconfidence** is mean confidence less accuracy: above 0 the posteriors promise too much, below 0 too little.
 - **T** divides the logits before the softmax. An ensemble's posteriors are the mean of its members' at that T; soft
   targets are these.
-- `[ , ]` are 95 % intervals by bootstrap over utterances, `±` the standard deviation over members or seeds. Labels are
-  those of an alignment and wrong here and there: no model can be better calibrated than they are right.
+- `[ , ]` are 95 % intervals by bootstrap over {units}, `±` the standard deviation over members or seeds.
+  Labels are those of an alignment and wrong here and there: no model can be better calibrated than they are right.
 """
 
 
@@ -51,7 +52,7 @@ def render_calibration(results: Mapping[str, Any]) -> str:
         f"{results['labelled_frames']:,} labelled frames of {results['utterances']:,} utterances.",
         "![Accuracy against confidence](reliability.png)",
         "## How to read the figures",
-        _READING.format(bins=results["num_bins"]),
+        _READING.format(bins=results["num_bins"], units=drawn_units(results["bootstrap"])),
     ]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asr_kd.errors import DataError, MismatchError
-from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios
+from asr_kd.score.bootstrap import Estimate, bootstrap_facts, estimate_ratios
 from asr_kd.score.outcome import FRAME_METRICS, WORD_METRICS, FloatArray, Outcome, join_folds, read_outcome
 from asr_kd.score.segments import segment_errors
 from asr_kd.score.significance import bootstrap_p, matched_pairs
@@ -91,7 +91,7 @@ def compare_sides(a: Side, b: Side, *, num_samples: int, seed: int) -> dict[str,
         "utterances": len(a.runs[0].utterances),
         "words": int(a.runs[0].ratios["wer"][1].sum()) if words else None,
         "labelled_frames": int(a.runs[0].ratios[FRAME_METRICS[0]][1].sum()) if frames else None,
-        "bootstrap": {"samples": num_samples, "seed": seed, "level": LEVEL, "unit": "utterance"},
+        "bootstrap": bootstrap_facts(num_samples=num_samples, seed=seed, speakers=()),
         "metrics": {metric: _row(a, b, metric, estimates, rng) for metric in metrics},
         "matched_pairs": _matched_pairs(a, b) if words else None,
     }

@@ -75,7 +75,7 @@ def read_decoded(directory: Path) -> Decoded:
         read_text(directory / "ref.txt"), read_text(directory / "hyp.txt"), where=str(directory / "hyp.txt")
     )
     utterances = tuple(alignments)
-    speakers = _read_speakers(directory / "utt2spk", utterances)
+    speakers = read_speakers(directory / "utt2spk", utterances)
     labelled, frames = read_frames(directory / "frames.tsv")
     if labelled != utterances:
         odd = sorted(set(labelled) ^ set(utterances))
@@ -165,7 +165,12 @@ def read_info(path: Path) -> SystemInfo:
         raise DataError(f"{path}: not a description of a system ({error})") from error
 
 
-def _read_speakers(path: Path, utterances: Sequence[str]) -> tuple[str, ...]:
+def read_speakers(path: Path, utterances: Sequence[str]) -> tuple[str, ...]:
+    """Each utterance's speaker, from an ``utt2spk``.
+
+    Raises:
+        DataError: the file is unreadable, or does not name one speaker of each.
+    """
     speakers = read_text(path)
     for utterance in utterances:
         if len(speakers.get(utterance, [])) != 1:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asr_kd.errors import DataError
-from asr_kd.score.decoded import SYSTEM_FILE, SystemInfo, read_info
+from asr_kd.score.decoded import SYSTEM_FILE, SystemInfo, read_info, read_speakers
 from asr_kd.score.frame_accuracy import HEADER, FrameCounts, read_frames
 from asr_kd.stage import write_json, write_text
 
@@ -32,6 +32,7 @@ class Evaluated:
     directory: Path
     info: SystemInfo
     utterances: tuple[str, ...]
+    speakers: tuple[str, ...]
     frames: FrameCounts
     classes_P3: Ints
 
@@ -94,6 +95,7 @@ def read_evaluated(directory: Path) -> Evaluated:
         directory=directory,
         info=read_info(directory / SYSTEM_FILE),
         utterances=utterances,
+        speakers=read_speakers(directory / SPEAKERS_FILE, utterances),
         frames=frames,
         classes_P3=_read_classes(directory / CLASSES_FILE),
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from asr_kd.errors import DataError, MismatchError
-from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios
+from asr_kd.score.bootstrap import Estimate, bootstrap_facts, drawn_units, estimate_ratios
 from asr_kd.score.evaluated import Evaluated, read_evaluated
 from asr_kd.score.markdown import table
 from asr_kd.score.origin import name_of, remade_by
@@ -60,22 +60,35 @@ def frame_results(
         )
         for name, runs in systems.items()
     }
-    estimates = estimate_ratios(ratios, num_samples=num_samples, rng=np.random.default_rng(seed))
-    gain = estimates[teacher].minus(estimates[baseline])
     first = next(iter(systems.values()))[0]
+    rng = np.random.default_rng(seed)
+    estimates = estimate_ratios(ratios, num_samples=num_samples, rng=rng, speakers=first.speakers)
+    gain = estimates[teacher].minus(estimates[baseline])
     return {
         "num_pdfs": first.info.num_pdfs,
         "test_utterances": len(first.utterances),
         "test_frames": int(first.frames.num_frames.sum()),
-        "bootstrap": {"samples": num_samples, "seed": seed, "level": LEVEL, "unit": "utterance"},
+        "bootstrap": bootstrap_facts(num_samples=num_samples, seed=seed, speakers=first.speakers),
         "baseline": baseline,
         "teacher": teacher,
         "teacher_gain": {"frame_accuracy": gain.value, "frame_accuracy_ci": list(gain.interval())},
         "systems": [
-            _row(name, runs, estimates[name]) | _kept(name, estimates, baseline, teacher)
+            _row(name, runs, estimates[name])
+            | _kept(name, estimates, baseline, teacher)
+            | {"over": over_others(name, estimates)}
             for name, runs in sorted(systems.items(), key=lambda system: (system[0] != teacher, system[0] != baseline))
         ],
     }
+
+
+def over_others(name: str, accuracies: Mapping[str, Estimate]) -> dict[str, dict[str, Any]]:
+    """A system's frame accuracy less that of each other one, with the paired interval: both on the same frames."""
+    found = {}
+    for other, accuracy in accuracies.items():
+        if other != name:
+            over = accuracies[name].minus(accuracy)
+            found[other] = {"frame_accuracy": over.value, "frame_accuracy_ci": list(over.interval())}
+    return found
 
 
 def render_frames(results: Mapping[str, Any]) -> str:
@@ -103,7 +116,7 @@ def render_frames(results: Mapping[str, Any]) -> str:
         table(header, rows),
         "",
         "Wrong frames are the mean over seeds, `±` the standard deviation over them. `[ , ]` are 95 % intervals: a",
-        "bootstrap over test utterances, the same ones for every system. Gain kept is (system - "
+        f"bootstrap over {drawn_units(results['bootstrap'])}, the same ones for every system. Gain kept is (system - "
         f"{results['baseline']}) / ({results['teacher']} - {results['baseline']}).",
     ]
     gain = results["teacher_gain"]

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from asr_kd.score.bootstrap import drawn_units
 from asr_kd.score.markdown import table
 from asr_kd.score.origin import remade_by, titled
 
 _READING = """\
-- `[ , ]` are 95 % intervals: a bootstrap over utterances, the same resampled ones for every figure. They hold the
-  chance in which utterances were drawn, not that of training. `±` is the standard deviation over members, subsets or
+- `[ , ]` are 95 % intervals: a bootstrap over {units}, the same resampled ones for every figure.
+  The chance of training is not in them. `±` is the standard deviation over members, subsets or
   seeds; subsets share members, so theirs understates the chance of training.
 - Cross-entropy, entropies and divergences are in nats a labelled frame, at temperature 1.
 - **Arithmetic**: the mean of the members' softmaxes, the `ensemble` of the other tables. **Geometric**: the softmax of
@@ -38,7 +39,7 @@ def render_ledger(results: Mapping[str, Any]) -> str:
     ]
     if results["students"]:
         parts += ["## Students", _students(results)]
-    parts += ["## How to read the figures", _READING]
+    parts += ["## How to read the figures", _READING.format(units=drawn_units(results["bootstrap"]))]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 

@@ -18,7 +18,7 @@ _PANELS = (
     ("frame_accuracy", 100, "frame accuracy: points over the mean member\n(higher is better)", "lower right"),
     ("cross_entropy", 1, "cross-entropy: nats a frame over the mean member\n(lower is better)", "upper right"),
 )
-_LEGEND = "line: mean over subsets of that size · band: 95 % interval over test utterances · small dots: single subsets"
+_LEGEND = "line: mean over subsets of that size · band: 95 % interval · small dots: single subsets"
 
 
 def plot_gain(results: Mapping[str, Any], path: Path) -> None:

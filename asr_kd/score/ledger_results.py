@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios
+from asr_kd.score.bootstrap import Estimate, bootstrap_facts, estimate_ratios
 from asr_kd.score.ledger import FloatArray, Ledger, Subset, pairs
 from asr_kd.score.results import fraction_kept
 
@@ -28,6 +28,7 @@ def build_ledger(
     *,
     members: Sequence[str],
     students: Sequence[str],
+    speakers: Sequence[str],
     num_samples: int,
     seed: int,
 ) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def build_ledger(
         subsets: those that ``sums`` holds, smallest first; the last one is all members.
         members: names, in the order of ``sums``.
         students: names, in the order of ``sums``; names that differ in a number at the end alone are seeds of one kind.
+        speakers: of each utterance.
         num_samples: bootstrap samples.
         seed: of the bootstrap.
 
@@ -45,12 +47,14 @@ def build_ledger(
         JSON values as ``docs/formats.md`` lists them; what was scored is the caller's to add.
     """
     kinds = _kinds(students)
-    estimates = _estimate(sums, subsets, kinds, num_samples=num_samples, seed=seed)
+    labelled = [speaker for speaker, frames in zip(speakers, sums.num_frames[0], strict=True) if frames > 0]
+    rng = np.random.default_rng(seed)
+    estimates = estimate_ratios(_ratios(sums, subsets, kinds), num_samples=num_samples, rng=rng, speakers=labelled)
     mean, ensemble = ("size", "arithmetic", 1), ("size", "arithmetic", len(members))
     return {
         "labelled_frames": int(sums.num_frames.sum()),
         "utterances": int((sums.num_frames[0] > 0).sum()),
-        "bootstrap": {"samples": num_samples, "seed": seed, "level": LEVEL, "unit": "utterance"},
+        "bootstrap": bootstrap_facts(num_samples=num_samples, seed=seed, speakers=labelled),
         "members": [{"name": name, **_scores(estimates, ("member", m))} for m, name in enumerate(members)],
         "mean_member": _scores(estimates, mean) | _spread(_each(sums, "member", range(len(members)))),
         "means": {
@@ -78,15 +82,10 @@ def _kinds(students: Sequence[str]) -> dict[str, list[tuple[int, str]]]:
     return kinds
 
 
-def _estimate(
-    sums: Ledger,
-    subsets: Sequence[Subset],
-    kinds: Mapping[str, Sequence[tuple[int, str]]],
-    *,
-    num_samples: int,
-    seed: int,
-) -> dict[Key, Estimate]:
-    """Every figure of the ledger, all on the same resampled utterances."""
+def _ratios(
+    sums: Ledger, subsets: Sequence[Subset], kinds: Mapping[str, Sequence[tuple[int, str]]]
+) -> dict[Key, tuple[FloatArray, FloatArray]]:
+    """Every figure of the ledger as two sums over the utterances that have a labelled frame."""
     rows: dict[Key, FloatArray] = {}
     for metric, half in _HALVES.items():
         for member, row in enumerate(getattr(sums, f"member_{half}")):
@@ -109,8 +108,7 @@ def _estimate(
     rows["vote",] = sums.vote_correct[0]
     rows |= {(name,): row for name, row in _information(sums).items()}
     labelled = sums.num_frames[0] > 0
-    ratios = {key: (row[labelled], sums.num_frames[0, labelled]) for key, row in rows.items()}
-    return estimate_ratios(ratios, num_samples=num_samples, rng=np.random.default_rng(seed))
+    return {key: (row[labelled], sums.num_frames[0, labelled]) for key, row in rows.items()}
 
 
 def _information(sums: Ledger) -> dict[str, FloatArray]:

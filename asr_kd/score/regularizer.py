@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asr_kd.errors import DataError, MismatchError
-from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios, seed_deviation
+from asr_kd.score.bootstrap import Estimate, bootstrap_facts, estimate_ratios, seed_deviation
 from asr_kd.score.evaluated import Evaluated, read_evaluated
 from asr_kd.score.results import fraction_kept
 from asr_kd.stage import read_run
@@ -119,7 +119,7 @@ def regularizer_results(
 
     For each: ``share_of_full`` is its test accuracy over that of the full data's, ``recovered`` how much it makes up
     of what hard targets lose on the same share, (system - hard) / (full - hard). Intervals hold two sources of
-    chance: test utterances, the same ones drawn for all systems, and seeds, a draw of the error of each system's mean.
+    chance: the test set, drawn again for all systems alike, and seeds, a draw of the error of each system's mean.
 
     Args:
         full: name of the system trained on all data.
@@ -138,7 +138,10 @@ def regularizer_results(
         for system, runs in systems.items()
     }
     rng = np.random.default_rng(seed)
-    estimates = _with_seeds(systems, estimate_ratios(ratios, num_samples=num_samples, rng=rng), rng)
+    speakers = systems[full, 1.0][0].evaluated.speakers
+    of_utterances = estimate_ratios(ratios, num_samples=num_samples, rng=rng, speakers=speakers)
+    estimates = _with_seeds(systems, of_utterances, rng)
+    facts = bootstrap_facts(num_samples=num_samples, seed=seed, speakers=speakers)
     if all(fraction == 1 for _, fraction in systems):
         raise DataError(f"no system was trained on a part of the data (--train-fraction); there are {_names(systems)}")
     first = systems[full, 1.0][0].evaluated
@@ -149,7 +152,7 @@ def regularizer_results(
         "num_pdfs": first.info.num_pdfs,
         "test_utterances": len(first.utterances),
         "test_frames": int(first.frames.num_frames.sum()),
-        "bootstrap": {"samples": num_samples, "seed": seed, "level": LEVEL, "unit": "utterance and seed"},
+        "bootstrap": facts | {"unit": f"{facts['unit']} and seed"},
         "full": full,
         "hard": hard,
         "systems": [_row(system, runs, estimates, full=full, hard=hard) for system, runs in systems.items()],
@@ -188,7 +191,7 @@ def _seed_errors(
         own = float((own_SK**2).sum()) / freedom
         common = max(0.0, float((common_K**2).sum()) / (num_seeds - 1) - own / num_systems)
         common_B = math.sqrt(common / num_seeds) * rng.standard_t(num_seeds - 1, num_samples)
-        return common_B + math.sqrt(own / num_seeds) * rng.standard_t(freedom, (num_systems, num_samples))
+        return list(common_B + math.sqrt(own / num_seeds) * rng.standard_t(freedom, (num_systems, num_samples)))
     deviation, freedom = seed_deviation(accuracies)
     if freedom == 0:
         return [np.zeros(num_samples) for _ in systems]

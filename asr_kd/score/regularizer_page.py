@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from asr_kd.score.bootstrap import drawn_units
 from asr_kd.score.markdown import table
 from asr_kd.score.origin import remade_by, titled
 
@@ -14,9 +15,9 @@ LEAST_FURTHER = 1.5  # shares are of utterances, so a few of them may have half 
 _READING = """\
 - Train: accuracy on the very frames trained on, with the final weights and without dropout. Test: all labelled
   frames of the test set. `±` is the standard deviation over seeds; each seed draws other utterances, so it holds the
-  chance of that draw, too. `[ , ]` are 95 % intervals over test utterances (a bootstrap, the same ones for every row)
-  and seeds (Student's t, pooled over the rows of one share; what a seed's draw does to all of them alike is no part of
-  a difference).
+  chance of that draw, too. `[ , ]` are 95 % intervals: a bootstrap over {units}, the same ones for
+  every row, and seeds (Student's t, pooled over the rows of one share; what a seed's draw does to all of them alike
+  is no part of a difference).
 - Of full: test accuracy over that with all the data. Recovered: (row - hard) / (full - hard), of what the small data
   costs hard targets with early stopping. Over hard: the difference that this comes from, in points.
 - Over-fitting shows in the last two columns: how far accuracy on the dev set fell from its highest, and its
@@ -59,7 +60,7 @@ def render_regularizer(results: Mapping[str, Any]) -> str:
         *_curves(results),
         "`curves.png`, beside this page where it was made, draws accuracy and cross-entropy against updates.",
         "",
-        _READING,
+        _READING.format(units=drawn_units(results["bootstrap"])),
     ]
     return "\n".join(lines)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_kd.errors import DataError
+from asr_kd.score.bootstrap import drawn_units
 from asr_kd.score.markdown import table
 from asr_kd.score.origin import name_of, remade_by
 from asr_kd.score.report_words import words_section
@@ -27,8 +28,8 @@ data and far larger networks, so only the pattern is to be compared, not the fig
 _READING = """\
 - **baseline** is the mean over the ensemble's members, each decoded by itself; **ensemble** averages the posteriors
   of all of them; a student's figures are the mean over its seeds. `±` is the standard deviation over seeds.
-- `[ , ]` are 95 % intervals: a bootstrap over test utterances, the same resampled ones for every system. They hold
-  the chance in which utterances were drawn, not that of training (see `±`) nor of the choice of speakers.
+- `[ , ]` are 95 % intervals, a bootstrap over {units}; the same resampled ones for every system. The
+  chance of training is not in them (see `±`).
 - All systems are scored on the labels of one alignment model. Acoustic scale and insertion penalty were chosen on dev.
 - Gain kept is (student - baseline) / (ensemble - baseline). It is given only where the ensemble's gain is above noise.
 - Matched pairs is the test of Gillick & Cox (1989), MAPSSWE in NIST's tools: a segment ends where both systems have two
@@ -73,7 +74,9 @@ def render(results: Sequence[Mapping[str, Any]]) -> str:
         if len(results) > 1:
             parts.append(f"## {name_of(result) or 'no recipe'}")
         parts += _section(result)
-    parts += ["## How to read the figures", _READING, "## The paper's table, for orientation", _PAPER]
+    units = " or ".join(dict.fromkeys(drawn_units(result["bootstrap"]) for result in results)) or "test utterances"
+    parts += ["## How to read the figures", _READING.format(units=units)]
+    parts += ["## The paper's table, for orientation", _PAPER]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 

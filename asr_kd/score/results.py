@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios
+from asr_kd.score.bootstrap import LEVEL, Estimate, bootstrap_facts, estimate_ratios
 from asr_kd.score.confusions import count_confusions, most_confused
 from asr_kd.score.origin import Origin
 from asr_kd.score.segments import segment_errors
@@ -27,7 +27,7 @@ def build_results(
     """Score systems against each other.
 
     Error counts are sums over a system's runs (its seeds), rates are those of the sums, so a rate is
-    also the mean over the runs. Intervals are over utterances, the same resampled ones for all systems.
+    also the mean over the runs. Intervals are over speakers or utterances, the same resampled ones for all systems.
 
     Args:
         systems: what `load_systems` returns.
@@ -54,7 +54,7 @@ def build_results(
             "test_labelled_frames": int(first.frames.num_frames.sum()),
         },
         "num_pdfs": systems[0].info.num_pdfs,
-        "bootstrap": {"samples": num_samples, "seed": seed, "level": LEVEL, "unit": "utterance"},
+        "bootstrap": bootstrap_facts(num_samples=num_samples, seed=seed, speakers=first.speakers),
         "systems": [_system_row(system, estimates) for system in systems],
         "ensemble_gain": _ensemble_gain(by_name, estimates),
         **{
@@ -67,12 +67,13 @@ def build_results(
 
 
 def estimate_systems(systems: Sequence[System], *, num_samples: int, seed: int) -> dict[tuple[str, str], Estimate]:
-    """Frame accuracy and WER of each system by (name, metric), jointly resampled over utterances."""
+    """Frame accuracy and WER of each system by (name, metric), jointly resampled."""
     ratios: dict[tuple[str, str], tuple[Any, Any]] = {}
     for system in systems:
         ratios[system.name, FRAME_ACCURACY] = system.num_correct_U, system.num_frames_U
         ratios[system.name, WER] = system.errors_U, system.ref_words_U
-    return estimate_ratios(ratios, num_samples=num_samples, rng=np.random.default_rng(seed))
+    speakers = systems[0].runs[0].speakers
+    return estimate_ratios(ratios, num_samples=num_samples, rng=np.random.default_rng(seed), speakers=speakers)
 
 
 def fraction_kept(baseline: Estimate, ensemble: Estimate, student: Estimate) -> Estimate:

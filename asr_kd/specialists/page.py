@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from asr_kd.score.bootstrap import drawn_units
 from asr_kd.score.markdown import table
 from asr_kd.score.origin import remade_by, titled
 
+TRAINED_ON = "trained on"  # what the experiment calls a generalist trained on for as long as all specialists together
+
 _READING = """\
-- `[ , ]` are 95 % intervals: a bootstrap over test utterances, the same resampled ones for both sides of a difference.
-  They hold the chance in which utterances were drawn, not that of training.
+- `[ , ]` are 95 % intervals: a bootstrap over {units}, the same resampled ones for both sides of a
+  difference. The chance of training is not in them.
 - **Networks**: how many run for every frame. The fusion's are the generalist and all specialists; only those asked in a
   frame need to run in it.
 - **dustbin**: specialists as in section 5 of the paper, over their states and one class for all others.
@@ -35,13 +38,14 @@ def render_specialists(results: Mapping[str, Any]) -> str:
         f"{results['test']['labelled_frames']:,} labelled frames of {results['test']['utterances']:,} test utterances, "
         f"{results['num_pdfs']} states. `gain.png` draws the first two tables.",
         _verdict(results),
+        _made_of(results),
         *("## Systems", _systems(results)),
         *("## By the number of specialists that cover the correct state", _coverage(results)),
         *("## Each specialist", _specialists(results)),
-        *("## How to read the figures", _READING),
+        *("## How to read the figures", _READING.format(units=drawn_units(results["bootstrap"]))),
         *("## The paper's tables, for orientation", _PAPER),
     ]
-    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 
 def chosen_row(results: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -60,10 +64,32 @@ def verdict(row: Mapping[str, Any]) -> str:
 
 def _verdict(results: Mapping[str, Any]) -> str:
     row = chosen_row(results)
-    return (
+    said = (
         f"Chosen on dev: {row['name']} specialists, n = {row['num_best']}. On test: **{verdict(row)}** over the "
         f"generalist, {_points(row['gain'])} points of frame accuracy {_points_ci(row['gain_ci'])}."
     )
+    control = next((other for other in results["systems"] if other["name"] == TRAINED_ON), None)
+    if control is None:
+        return said
+    over = {"gain_ci": control["chosen_over_it_ci"]}
+    return (
+        f"{said} Over the generalist trained on for as long: **{verdict(over)}**, {_points(control['chosen_over_it'])} "
+        f"points {_points_ci(control['chosen_over_it_ci'])}."
+    )
+
+
+def _made_of(results: Mapping[str, Any]) -> str:
+    """What was clustered, and which fusion was distilled, where the report was told."""
+    said = []
+    if (clusters := results["clusters"]) is not None:
+        paper = "the paper's" if clusters["matrix"] == "covariance" else "the paper: of their covariance"
+        said.append(
+            f"Clusters of the {clusters['matrix']} of the generalist's predictions at T = "
+            f"{clusters['temperature']:g} ({paper})."
+        )
+    if (distilled := results["distilled"]) is not None:
+        said.append(f"The students learnt from {distilled['name']} specialists, n = {distilled['num_best']}.")
+    return " ".join(said)
 
 
 def _systems(results: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ def plot_specialists(results: Mapping[str, Any], path: Path) -> None:
         axis.set_axisbelow(True)
     names = name_of(results)
     figure.suptitle(f"{names}: specialists, test set" if names else "Specialists, test set", fontsize=11, weight="bold")
-    figure.supxlabel("bar: 95 % interval over test utterances", fontsize=8, color=_GREY)
+    figure.supxlabel("bar: 95 % interval", fontsize=8, color=_GREY)
     FigureCanvasAgg(figure)
     figure.savefig(path, dpi=_DPI, format="png")
 

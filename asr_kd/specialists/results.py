@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from asr_kd.frames.store import FrameStore
-from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios
+from asr_kd.score.bootstrap import Estimate, bootstrap_facts, estimate_ratios
+from asr_kd.score.frame_results import over_others
 from asr_kd.specialists.scoring import GENERALIST, Scores, System, TeamScores, utterance_sums
 from asr_kd.specialists.specialist import Specialist
 
@@ -39,6 +40,8 @@ def build_results(
     specialists: Mapping[str, Sequence[Specialist]],
     *,
     num_models: Mapping[str, int],
+    distilled: System | None = None,
+    clusters: Mapping[str, Any] | None = None,
     num_samples: int,
     seed: int,
 ) -> dict[str, Any]:
@@ -48,7 +51,9 @@ def build_results(
         train: part of the training frames, to show over-fitting, or None.
         specialists: those of each kind.
         num_models: networks that run for a frame, by system.
-        num_samples: bootstrap samples; intervals are over utterances, the same resampled ones for all systems.
+        distilled: the fusion that students learnt from; None where it was not told, or there were none.
+        clusters: what was clustered: ``matrix`` and ``temperature`` of the predictions; None where it was not told.
+        num_samples: bootstrap samples, the same ones for all systems.
         seed: of the bootstrap.
     """
     chosen = choose_fusion(dev)
@@ -57,8 +62,10 @@ def build_results(
         "num_pdfs": len(coverage_of_states(specialists[chosen.name])),
         "test": _facts(test),
         "dev": _facts(dev),
-        "bootstrap": {"samples": num_samples, "seed": seed, "level": LEVEL, "unit": "utterance"},
-        "chosen_on_dev": {"name": chosen.name, "num_best": chosen.num_best},
+        "bootstrap": bootstrap_facts(num_samples=num_samples, seed=seed, speakers=test.store.index.speakers),
+        "chosen_on_dev": _fusion(chosen),
+        "distilled": None if distilled is None else _fusion(distilled),
+        "clusters": None if clusters is None else dict(clusters),
         "systems": _system_rows(test, dev, chosen, num_models, num_samples=num_samples, rng=rng),
         "coverage": _coverage_rows(test, chosen, specialists[chosen.name], num_samples=num_samples, rng=rng),
         "specialists": [
@@ -80,6 +87,10 @@ def coverage_of_states(specialists: Sequence[Specialist]) -> np.ndarray:
     return np.asarray(np.sum([specialist.subset.mask() for specialist in specialists], axis=0))
 
 
+def _fusion(system: System) -> dict[str, Any]:
+    return {"name": system.name, "num_best": system.num_best}
+
+
 def _facts(scored: Scored) -> dict[str, Any]:
     return {
         "frames": scored.frames,
@@ -97,7 +108,7 @@ def _system_rows(
     num_samples: int,
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
-    """Each system's figures, its gain over the generalist, and the chosen fusion's over it."""
+    """Each system's figures, its gain over the generalist, the chosen fusion's over it, and its own over the others."""
     rows = _rows_of(test.team)
     labelled_N = test.labels_N >= 0
     frames_U = utterance_sums(test.store, labelled_N)
@@ -105,9 +116,9 @@ def _system_rows(
         row: np.mean([utterance_sums(test.store, test.team.systems[run].correct_N) for run in runs], axis=0)
         for row, runs in rows.items()
     }
-    estimates = estimate_ratios(
-        {row: (correct_U, frames_U) for row, correct_U in correct.items()}, num_samples=num_samples, rng=rng
-    )
+    ratios = {row: (correct_U, frames_U) for row, correct_U in correct.items()}
+    estimates = estimate_ratios(ratios, num_samples=num_samples, rng=rng, speakers=test.store.index.speakers)
+    plain = {name: estimate for (name, num_best), estimate in estimates.items() if not num_best}
     base, best = estimates[GENERALIST, 0], estimates[chosen.name, chosen.num_best]
     found = []
     for (name, num_best), runs in rows.items():
@@ -128,6 +139,7 @@ def _system_rows(
                 "gain_ci": gain.interval(),
                 "chosen_over_it": behind.value,
                 "chosen_over_it_ci": behind.interval(),
+                "over": {} if num_best else over_others(name, plain),
                 "cross_entropy": np.mean([_nats(test.team.systems[run], labelled_N) for run in runs]),
             }
         )
@@ -227,7 +239,7 @@ def _pair(
         system: (utterance_sums(test.store, test.team.systems[system].correct_N & of_these_N), frames_U)
         for system in (System(GENERALIST), fusion)
     }
-    estimates = estimate_ratios(ratios, num_samples=num_samples, rng=rng)
+    estimates = estimate_ratios(ratios, num_samples=num_samples, rng=rng, speakers=test.store.index.speakers)
     return estimates[System(GENERALIST)], estimates[fusion]
 
 

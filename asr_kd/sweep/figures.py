@@ -5,13 +5,13 @@ Legend: U utterances, B resampled sets.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from asr_kd.score.bootstrap import LEVEL, Estimate, estimate_ratios, seed_deviation
+from asr_kd.score.bootstrap import Estimate, bootstrap_facts, estimate_ratios, seed_deviation
 from asr_kd.score.frame_accuracy import FrameCounts
 from asr_kd.sweep.grid import DIMENSIONS, SETS, Cell
 
@@ -24,11 +24,13 @@ class Evaluated:
 
     Attributes:
         counts: frame counts of each student, in the order of the seeds, by the name of the set (dev, test).
+        speakers: of each utterance of a set, where they are known.
     """
 
     cell: Cell
     seeds: tuple[int, ...]
     counts: Mapping[str, Sequence[FrameCounts]]
+    speakers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def sweep_results(evaluated: Sequence[Evaluated], *, num_samples: int, seed: int) -> dict[str, Any]:
@@ -69,7 +71,9 @@ def sweep_results(evaluated: Sequence[Evaluated], *, num_samples: int, seed: int
         "seeds": list(evaluated[0].seeds),
         "frames": {of: int(counts[0].num_frames.sum()) for of, counts in evaluated[0].counts.items()},
         "utterances": {of: len(counts[0].num_frames) for of, counts in evaluated[0].counts.items()},
-        "bootstrap": {"samples": num_samples, "seed": seed, "level": LEVEL, "unit": "utterance"},
+        "bootstrap": bootstrap_facts(
+            num_samples=num_samples, seed=seed, speakers=evaluated[0].speakers.get("test", ())
+        ),
         "best": asdict(max(best.values(), key=lambda cell: estimates["dev"][cell].value)),
         "cells": rows,
     }
@@ -93,7 +97,7 @@ def _accuracy(
         )
         for one in evaluated
     }
-    return estimate_ratios(ratios, num_samples=num_samples, rng=rng)
+    return estimate_ratios(ratios, num_samples=num_samples, rng=rng, speakers=evaluated[0].speakers.get(of, ()))
 
 
 def _seed_errors(evaluated: Sequence[Evaluated], of: str, num_samples: int, rng: np.random.Generator) -> FloatArray:

@@ -111,7 +111,7 @@ def _lines(results: Mapping[str, Any], name: str, metric: str) -> Figure:
     axis.set_axisbelow(True)
     axis.legend(frameon=False)
     figure.supxlabel(
-        "dot: mean over seeds · bar: 95 % interval over utterances · ticks: single seeds", fontsize=8, color=_GREY
+        "dot: mean over seeds · bar: 95 % interval · ticks: single seeds", fontsize=8, color=_GREY
     )
     return figure
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from asr_kd.score.bootstrap import drawn_units
 from asr_kd.score.markdown import table
 from asr_kd.score.origin import remade_by, titled
 from asr_kd.sweep.grid import SETS, show
@@ -18,9 +19,10 @@ SPOKEN = {
 
 _READING = """\
 - A cell's figures are means over its seeds; `±` is the standard deviation over them. `[ , ]` are 95 % intervals by a
-  bootstrap over utterances, the same resampled ones for every cell. Cross-entropy is in nats a frame at temperature 1.
+  bootstrap over {units}, the same resampled ones for every cell. Cross-entropy is in nats a frame at
+  temperature 1.
 - The best cell is chosen on dev; on test nothing was chosen. Each width has its own best cell.
-- How far a cell is below the best one of its width has a 95 % interval that counts the chance in the utterances and,
+- How far a cell is below the best one of its width has a 95 % interval that counts the chance in these and,
   where there are several seeds, that in the seeds: their variance is pooled over the cells of a width. A cell is within
   noise (`=`) where that interval holds 0 on dev.
 """
@@ -79,7 +81,10 @@ def render(results: Mapping[str, Any], metric: str) -> str:
     parts.append(verdict(results, metric))
     parts += [_grid(results, rows, columns, metric) for columns, rows in combinations(varying(results), 2)]
     parts += ["## Every cell", _table(results, metric)]
-    parts += ["## How to read the figures", _READING + (_ONE_SEED if len(results["seeds"]) == 1 else "")]
+    parts += [
+        "## How to read the figures",
+        _READING.format(units=drawn_units(results["bootstrap"])) + (_ONE_SEED if len(results["seeds"]) == 1 else ""),
+    ]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 

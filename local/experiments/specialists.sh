@@ -42,7 +42,7 @@ run_experiment() {
     --labels "$exp/ali/test" "${dev[@]}" --train-frames "$exp/frames/train" --train-labels "$exp/ali/train" \
     --generalist "$generalist" --specialists "${dustbin[@]}" --regularized "${regularized[@]}" \
     --others "first member=${members[0]}" "trained on=$to/trained-on" "${others[@]}" --ensemble "${members[@]}" \
-    -- "$exp/frames/test" "$to/report"
+    --distilled "${fused[0]}" --clusters "$to/clusters" -- "$exp/frames/test" "$to/report"
 }
 
 # student_of NAME DIR SEED SOFT_TARGETS ...: in the experiment that run_experiment works on

@@ -70,4 +70,6 @@ def test_a_recipes_page_of_results_is_what_the_program_writes(recipe: Path) -> N
     made = [path for path in paths if path.is_file() and path.parent.name != "score"]
     if made:
         assert page.read_text() == render([read_results(path) for path in made])
-    assert page.read_text().endswith(render([])[render([]).index("## How to read") :])
+    # What the intervals are over depends on the corpus.
+    head, tail = render([]).split("## How to read")[1].split("test utterances")
+    assert page.read_text().split("## How to read")[1].startswith(head) and page.read_text().endswith(tail)

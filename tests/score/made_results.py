@@ -91,10 +91,18 @@ def sweep(
 
 
 def specialists(
-    make_store: Callable[..., FrameStore], *, gain: float = 0.1, students: Sequence[float] = (0.52, 0.58)
+    make_store: Callable[..., FrameStore],
+    *,
+    gain: float = 0.1,
+    trained_on: float = 0.51,
+    students: Sequence[float] = (0.52, 0.58),
+    lengths: Sequence[int] = (20,) * 50,
 ) -> dict[str, Any]:
-    """A generalist right in half of the frames; the fusion in ``gain`` more of those that one specialist covers."""
-    store = make_store([20] * 50)
+    """A generalist right in half of the frames; the fusion in ``gain`` more of those that one specialist covers.
+
+    The fusion with n = 2 is the worse one, and the one that was distilled.
+    """
+    store = make_store(lengths)
     number = store.num_frames
     labels = np.tile(np.arange(10), number // 10)
     order = np.random.default_rng(7).permutation(number) / number
@@ -107,7 +115,8 @@ def specialists(
     systems = {
         System("generalist"): scores(0.5, 0),
         System("dustbin", 1): scores(0.5, gain),
-        System("trained on"): scores(0.51, 0),
+        System("dustbin", 2): scores(0.5, gain - 0.02),
+        System("trained on"): scores(trained_on, 0),
         System("student of generalist"): scores(students[0], 0),
         System("student of generalist + specialists"): scores(students[1], 0),
     }
@@ -118,7 +127,17 @@ def specialists(
         for place, pdfs in enumerate([(0, 1, 2, 3), (3, 5)])
     ]
     models = {system.name: 1 for system in systems}
-    found = build_results(scored, scored, None, {"dustbin": team}, num_models=models, num_samples=300, seed=1)
+    found = build_results(
+        scored,
+        scored,
+        None,
+        {"dustbin": team},
+        num_models=models,
+        distilled=System("dustbin", 2),
+        clusters={"matrix": "correlation", "temperature": 4.0},
+        num_samples=300,
+        seed=1,
+    )
     return plain({"recipe": "tones", "protocol": ""} | found)
 
 

@@ -1,10 +1,19 @@
 """The bootstrap: paired, ratio statistics, honest coverage."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_kd.score.bootstrap import Estimate, estimate_ratios, resampled_sums
+from asr_kd.score.bootstrap import (
+    Estimate,
+    bootstrap_facts,
+    drawn_units,
+    draws_speakers,
+    estimate_ratios,
+    resampled_sums,
+    sums_of_units,
+)
 
 counts = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 30)), min_size=1, max_size=40)
 
@@ -58,6 +67,38 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
         low, high = estimate_ratios({"wer": (errors, words)}, num_samples=300, rng=rng)["wer"].interval()
         covered += low <= 0.1 <= high
     assert 0.90 <= covered / 300 <= 0.98
+
+
+@pytest.mark.parametrize(("num_speakers", "drawn"), [(60, "speaker"), (19, "utterance")])
+def test_intervals_cover_other_speakers_where_there_are_enough_to_draw(num_speakers: int, drawn: str) -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    speakers = np.repeat([f"s{number}" for number in range(num_speakers)], 10).tolist()
+    for _ in range(200):
+        # Some speakers are hard, and all that they say.
+        errors = rng.binomial(10, np.repeat(rng.beta(1, 9, size=num_speakers), 10))
+        ratios = {"wer": (errors, np.full(len(errors), 10))}
+        low, high = estimate_ratios(ratios, num_samples=300, rng=rng, speakers=speakers)["wer"].interval()
+        covered += low <= 0.1 <= high
+    assert bootstrap_facts(num_samples=300, seed=1, speakers=speakers)["unit"] == drawn
+    assert (covered / 200 > 0.89) == (drawn == "speaker")
+
+
+def test_a_unit_is_a_speaker_only_where_speakers_repeat() -> None:
+    each = [f"image-{number}" for number in range(50)]
+    assert not draws_speakers(each) and not draws_speakers([]) and draws_speakers([*each, each[0]])
+    columns_UC = np.arange(6.0).reshape(3, 2)
+    assert sums_of_units(columns_UC, ["b", "a", "b"]) is columns_UC
+    many = [*each, "image-7"]
+    sums_DC = sums_of_units(np.arange(51.0)[:, None], many)
+    assert sums_DC.shape == (50, 1) and sums_DC.sum() == np.arange(51).sum() and 57 in sums_DC
+
+
+def test_what_is_drawn_is_said() -> None:
+    said = [drawn_units({"unit": unit, "speakers": n}) for unit, n in (("speaker", 36), ("utterance", 6))]
+    assert said[0] == "the 36 test speakers, each drawn with all its utterances"
+    assert "6 speakers are too few to draw" in said[1]
+    assert drawn_units({"unit": "utterance"}) == "test utterances"
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:

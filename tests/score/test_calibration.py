@@ -1,18 +1,22 @@
 """Calibration: what bins hold, models that are right as often as they say, and the command on trained models."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib.image
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tone_pipeline import Pipeline
 
 from asr_kd.cli import calibration
 from asr_kd.errors import UsageError
+from asr_kd.frames.store import FrameStore
+from asr_kd.nets.acoustic_model import AcousticModel
 from asr_kd.options import parse
 from asr_kd.score.calibration import Reliability, calibration_error, calibration_results
 from asr_kd.score.frame_accuracy import read_frames
@@ -82,7 +86,7 @@ def test_sharpened_posteriors_promise_too_much() -> None:
         ("true", 1.0): [reliability(rng)],
         ("sharp", 1.0): [reliability(rng, sharpen=3), reliability(rng, sharpen=3)],
     }
-    flat, true, sharp = calibration_results(systems, num_samples=500, seed=1)["systems"]
+    flat, true, sharp = calibration_results(systems, speakers=(), num_samples=500, seed=1)["systems"]
     assert flat["overconfidence_ci"][1] < 0 < sharp["overconfidence_ci"][0]
     assert true["ece"] < min(flat["ece"], sharp["ece"])
     assert sharp["runs"] == 2
@@ -94,7 +98,7 @@ def test_the_interval_of_a_calibrated_model_comes_near_0() -> None:
     """A resampled set's error is greater by chance; an interval that ignores this would call every model wrong."""
     rng = np.random.default_rng(1)
     systems: Any = {(str(n), 1.0): [reliability(rng, utterances=40)] for n in range(40)}
-    rows = calibration_results(systems, num_samples=200, seed=1)["systems"]
+    rows = calibration_results(systems, speakers=(), num_samples=200, seed=1)["systems"]
     assert np.mean([row["ece_ci"][0] for row in rows]) < 0.2 * np.mean([row["ece"] for row in rows])
 
 
@@ -104,7 +108,7 @@ def test_the_interval_holds_the_error_of_a_model_that_is_off() -> None:
     covered = 0
     for _ in range(60):
         one = {("sharp", 1.0): [reliability(rng, utterances=60, sharpen=3)]}
-        low, high = calibration_results(one, num_samples=300, seed=1)["systems"][0]["ece_ci"]
+        low, high = calibration_results(one, speakers=(), num_samples=300, seed=1)["systems"][0]["ece_ci"]
         covered += low <= truth <= high
     assert covered >= 52
 
@@ -160,3 +164,20 @@ def test_the_directory_holds_page_diagram_and_bins(made: Path) -> None:
 def test_senseless_options_are_wrong_usage(pipeline: Pipeline, tmp_path: Path, flags: tuple[object, ...]) -> None:
     with pytest.raises(UsageError):
         say(pipeline, tmp_path / "out", *flags)
+
+
+def test_an_ensembles_posterior_is_the_mean_of_its_members_at_the_temperature(
+    make_store: Callable[..., FrameStore], make_model: Callable[..., AcousticModel], tmp_path: Path
+) -> None:
+    store = make_store([60])
+    models = [make_model(store, seed=seed) for seed in (1, 2, 3)]
+    labels = np.random.default_rng(0).integers(0, 11, 60)
+    paths = tuple(tmp_path / str(seed) for seed in (1, 2, 3))
+    options = calibration.Options(models=paths, out=tmp_path, frames=tmp_path, labels=tmp_path, temperatures=(1.0, 3.0))
+    found = calibration._measure(models, store, labels, torch.device("cpu"), options)
+    for temperature in (1.0, 3.0):
+        tempered = [(model.logits(store.windows(slice(0, 60))) / temperature).softmax(dim=1) for model in models]
+        expected = Reliability()
+        expected.add(torch.stack(tempered).mean(dim=0).log().numpy(), labels)
+        np.testing.assert_allclose(found[temperature][-1].bins_K3, expected.bins_K3, rtol=1e-5)
+        assert found[temperature][-1].cross_entropy == pytest.approx(expected.cross_entropy, rel=1e-5)

@@ -67,6 +67,10 @@ def test_the_gain_kept_is_the_share_of_errors_removed(tmp_path: Path) -> None:
     assert rows["small"]["kept"] is None
     assert rows["student"]["errors"] == pytest.approx(np.mean([run["errors"] for run in rows["student"]["runs"]]))
     assert sum(rows["big"]["errors_of_class"]) == pytest.approx(rows["big"]["errors"])
+    assert rows["big"]["over"].keys() == {"small", "student"}
+    over = rows["student"]["over"]["small"]
+    assert over["frame_accuracy"] == rows["student"]["frame_accuracy"] - rows["small"]["frame_accuracy"]
+    assert over["frame_accuracy_ci"][0] < over["frame_accuracy"] < over["frame_accuracy_ci"][1]
     page = render_frames(results | {"recipe": "made", "title": "up"})
     assert "No gain kept" not in page
     assert f"{rows['student']['errors']:.1f} ± " in page

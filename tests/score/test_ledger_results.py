@@ -40,6 +40,7 @@ def results(ledger: Ledger) -> dict[str, Any]:
         member_subsets(NUM_MEMBERS, seed=1),
         members=[f"members/{number}" for number in range(1, NUM_MEMBERS + 1)],
         students=STUDENTS,
+        speakers=[f"speaker-{number}" for number in range(NUM_UTTERANCES + 1)],
         num_samples=400,
         seed=1,
     )

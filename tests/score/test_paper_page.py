@@ -61,8 +61,13 @@ def test_the_page_holds_every_statement_and_figure_of_the_paper(files: dict[str,
     page = out.read_text()
     assert "Not run" not in page
     for statement in (value for value in vars(figures).values() if isinstance(value, figures.Statement)):
-        assert page.count(f": {statement.text}. Here ") == 1, statement.text
-        assert page.count(f"| {statement.text} | {statement.where} |") == 1
+        (said,) = re.findall(
+            rf"^- \*\*(.+)\*\*: {re.escape(statement.text)}(?: \((.+?)\))?\. Paper: (.+?)\. Here: ", page, re.M
+        )
+        (row,) = re.findall(rf"^\| {re.escape(statement.text)} \| {statement.where} \| (.+) \|$", page, re.M)
+        tried, paper, here, verdict = row.split(" | ")
+        assert (verdict, paper) == (f"**{said[0]}**", said[2]) and tried.endswith(said[1])
+        assert f"Here: {here}" in page
     rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", page, re.MULTILINE))
     for what, paper in {
         "big net on jittered images, wrong": "67",
@@ -82,10 +87,15 @@ def test_the_page_holds_every_statement_and_figure_of_the_paper(files: dict[str,
         "distilled (1,000,000 parameters), WER, %": "10.7",
         "distilled: kept of the gain in frame accuracy, %": "86",
         "distilled: kept of the gain in WER, %": "100",
+        "bias of 3 raised by": "3.5",
+        "biases of 7 and 8 lowered by": "7.6",
         "with 2 specialists, %": "26.1",
         "relative gain, %": "+4.4",
         "1 specialist (4 states, 400 frames)": "+3.4",
         "2 specialists (1 states, 100 frames)": "+7.4",
+        "6 specialists": "+11.3",
+        "9 specialists": "+16.6",
+        "10 or more specialists": "+14.1",
         "hard, 100 % of the data, train, %": "63.4",
         "hard, 100 % of the data, test, %": "58.9",
         "hard, early stopping, 3 % of the data, train, %": "67.3",
@@ -94,6 +104,48 @@ def test_the_page_holds_every_statement_and_figure_of_the_paper(files: dict[str,
         "soft, ensemble, 3 % of the data, test, %": "57",
     }.items():
         assert rows[what] == paper, what
+
+
+def test_kinds_of_soft_targets_are_told_apart_at_a_glance(made: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    results = made["regularizer"]
+    (soft,) = (row for row in results["systems"] if row["name"].startswith("soft"))
+    results = results | {"systems": [*results["systems"], soft | {"name": "soft, single model"}]}
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(results))
+    page = render_paper([read_own(path)])
+    for name in ("soft, ensemble", "soft, single model"):
+        row = f"| {figures.PART.text} | table 5 | tones, noisy, {name}, 3 % of the data | 97 % | "
+        assert page.count(f"{row}{100 * soft['share_of_full']:.1f} %") == 1
+
+
+def test_parts_whose_members_differ_are_of_different_runs_and_told(files: dict[str, Path], tmp_path: Path) -> None:
+    speech, ledger, transfer = (json.loads(files[kind].read_text()) for kind in ("speech", "ledger", "transfer"))
+    mean = speech["systems"][0]["frame_accuracy"]
+    ledger["mean_member"]["frame_accuracy"] = mean + 0.0004
+    transfer["systems"][1] |= {"name": "baseline", "frame_accuracy": mean - 0.02}
+    for results in (ledger, transfer):
+        results |= {"recipe": "digits", "protocol": ""}
+    for kind, results in (("ledger", ledger), ("transfer", transfer)):
+        files[kind].write_text(json.dumps(results))
+    alike = render_paper([read_own(files["speech"]), read_own(files["ledger"])])
+    assert "are of different runs" not in alike
+    line = (
+        f"\n\ndigits: these parts are of different runs: mean member {100 * mean:.2f} % (table 1), "
+        f"{100 * mean + 0.04:.2f} % (ledger), {100 * mean - 2:.2f} % (transfer sets).\n\n"
+    )
+    assert line in render_paper([read_own(files[kind]) for kind in ("speech", "ledger", "transfer")])
+    # Those that stay from the page before count, too.
+    assert line in render_paper([read_own(files["transfer"])], alike)
+
+
+def test_a_student_far_below_the_baseline_has_no_share(files: dict[str, Path]) -> None:
+    results = json.loads(files["transfer"].read_text())
+    row = next(row for row in results["systems"] if row["name"] == "extra")
+    row |= {"kept": -57.1, "kept_ci": [-60.0, -54.0]}
+    files["transfer"].write_text(json.dumps(results))
+    page = render_paper([read_own(files["transfer"])])
+    assert "| extra: gain kept, % (worse than the baseline by more than the gain) | - | - |" in page
+    assert "-5710" not in page
 
 
 def test_every_figure_of_ours_is_beside_the_papers(files: dict[str, Path], tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Experiment:
         self.evaluated: list[Path] = []
 
     def add(self, name: str, fraction: float, seed: int, accuracy: float, *, early: int = 0, dev: list[float]) -> None:
-        where = f"{name.replace(' ', '-')}-{fraction}-{seed}"[:16]
+        where = f"{len(self.models)}-{name.replace(' ', '-')}-{fraction}-{seed}"[:16]
         model = self.root / "models" / where
         model.mkdir(parents=True)
         options = {"batch_size": 10, "train_fraction": fraction, "early_stopping": early}
@@ -207,3 +207,37 @@ def test_hard_targets_alone_have_a_page(tmp_path: Path) -> None:
     words = ("--hard", "early", "--bootstrap-samples", 200, "--evaluated", *made.evaluated, "--", *made.models)
     assert main(["regularizer-report", *map(str, (*words, tmp_path / "report"))]) == 0
     assert "| updates | early: train / test / nats |" in (tmp_path / "report/RESULTS.md").read_text()
+
+
+def test_where_hard_targets_lose_nothing_above_noise_nothing_is_recovered(tmp_path: Path) -> None:
+    made = Experiment(tmp_path)
+    for seed in (1, 2, 3):
+        made.add("hard", 1.0, seed, 0.59 + 0.01 * seed, dev=[0.6])
+        made.add("early", 0.1, seed, 0.61 - 0.01 * (seed % 2), early=2, dev=[0.6])
+        made.add("soft", 0.1, seed, 0.65, dev=[0.6])
+    row = rows_of(made)["soft", 0.1]
+    assert row["over_hard_ci"][0] > 0
+    assert row["recovered"] is None
+    assert "recovered_ci" not in row
+
+
+def test_of_equal_epochs_the_first_is_the_one_early_stopping_kept(tmp_path: Path) -> None:
+    made = Experiment(tmp_path)
+    made.add("early", 0.1, 1, 0.5, early=2, dev=[0.3, 0.5, 0.5, 0.4])
+    file = made.models[0] / "metrics.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert rows[2]["dev_frame_accuracy"] == rows[3]["dev_frame_accuracy"] == 0.5
+    rows[3]["fitted_frame_accuracy"] = 0.9
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (run,) = load_partial_runs(made.models, made.evaluated, [])["early", 0.1]
+    assert run.fitted_accuracy == pytest.approx(0.7)
+
+
+def test_the_first_look_at_dev_counts_where_it_was_the_best(experiment: Experiment) -> None:
+    experiment.add("late", 0.1, 1, 0.5, dev=[0.6, 0.5, 0.55])
+    experiment.add("sure", 0.1, 1, 0.5, dev=[0.5, 0.6, 0.55])
+    rows = rows_of(experiment)
+    falls = [rows[name, 0.1]["dev_accuracy_fall"] for name in ("late", "sure")]
+    rises = [rows[name, 0.1]["dev_cross_entropy_rise"] for name in ("late", "sure")]
+    assert falls == pytest.approx([0.05, 0.05])
+    assert rises == pytest.approx([0.05, 0.05])

@@ -82,6 +82,26 @@ def test_fraction_kept_undoes_the_mix_of_baseline_and_ensemble(base: float, gain
     assert kept.samples_B[0] == pytest.approx(share, abs=1e-9)
 
 
+def test_the_spread_of_gain_kept_is_that_of_the_students_seeds_in_parts_of_the_gain(make_experiment: Make) -> None:
+    results = score(make_experiment("exp"))
+    rows = {row["name"]: row for row in results["systems"]}
+    for metric in ("frame_accuracy", "wer"):
+        gain = abs(rows["ensemble"][metric] - rows["baseline"][metric])
+        shares = [run[metric] / gain for run in rows["distilled"]["runs"]]
+        assert results["gain_kept"][f"{metric}_std"] == pytest.approx(np.std(shares, ddof=1))
+
+
+def test_holms_p_is_of_the_matched_pairs_of_all_comparisons(make_experiment: Make) -> None:
+    pairs = score(make_experiment("exp", num_utterances=60))["pairs"]
+    assert len(pairs) == 6
+    ps = sorted(pair["matched_pairs_p"] for pair in pairs)
+    for pair in pairs:
+        # Holm 1979: of all p not above its own, each times the number of comparisons from it on, the largest.
+        not_larger = [min(1.0, (6 - rank) * p) for rank, p in enumerate(ps) if p <= pair["matched_pairs_p"]]
+        assert pair["holm_p"] == pytest.approx(max(not_larger))
+    assert any(pair["matched_pairs_p"] != pytest.approx(pair["bootstrap_p"]) for pair in pairs)
+
+
 def test_no_share_of_a_gain_within_noise(make_experiment: Make) -> None:
     experiment = make_experiment("exp")
     shutil.rmtree(experiment / "decode/ensemble-1")

@@ -76,6 +76,48 @@ def test_the_total_is_jiwers_but_for_one_error_in_a_thousand() -> None:
     assert fewest <= int(errors.sum()) <= 1.001 * fewest
 
 
+# Reference, hypothesis and what sclite (of Debian's sctk 2.4.10-20151007) makes of them, words being letters. Each has
+# another alignment that costs the same.
+SCLITES = [
+    ("adb", "dbb", "DCIC"),
+    ("cad", "abb", "DCIS"),
+    ("ccb", "aac", "ISCD"),
+    ("aba", "ad", "CDS"),
+    ("add", "bd", "DSC"),
+    ("bba", "ca", "DSC"),
+    ("dbc", "cd", "DDCI"),
+    ("addb", "ba", "DDDCI"),
+    ("cbc", "bcb", "DCCI"),
+    ("bdb", "dad", "DCIS"),
+    ("bdcc", "cad", "DDCIS"),
+    ("abc", "dcaa", "IICDS"),
+    ("bdd", "dbb", "DCIS"),
+    ("dcc", "cadb", "DCIIS"),
+    ("abcb", "caa", "DDCIS"),
+    ("cdaa", "cadb", "CDCIS"),
+    ("abb", "bab", "DCIC"),
+    ("dbc", "acb", "DSCI"),
+    ("caa", "adca", "DCIIC"),
+    ("cad", "bbc", "SSS"),
+    ("abbb", "cda", "DSSS"),
+    ("dcdcc", "aadd", "SSCDS"),
+    ("abd", "dccc", "ISSS"),
+    ("addc", "ccba", "SSSS"),
+    ("bbd", "daaca", "IISSS"),
+    ("aadad", "dbba", "SSSCD"),
+    ("caaaac", "cdcdb", "CDSSSS"),
+    ("cadd", "acbcbca", "IIICSSS"),
+    ("bacda", "ddabbac", "ISCSSCI"),
+    ("dcaddc", "cdbbbaa", "ICSSSSS"),
+    ("accdabc", "adcbcba", "CSCSSCS"),
+]
+
+
+@pytest.mark.parametrize(("ref", "hyp", "ops"), SCLITES)
+def test_of_alignments_that_cost_the_same_it_is_sclites(ref: str, hyp: str, ops: str) -> None:
+    assert "".join(word.op for word in align_words({"u": list(ref)}, {"u": list(hyp)})["u"]) == ops
+
+
 @needs_sctk
 def test_every_count_is_sclites_on_a_recognisers_output(tmp_path: Path) -> None:
     ref, hyp = a_recognisers_output()

@@ -50,6 +50,7 @@ def report(pipeline: Pipeline, made: Path) -> tuple[object, ...]:
         *("--train-frames", exp / "frames/train", "--train-labels", exp / "ali/train"),
         *("--generalist", pipeline.members[0], "--specialists", made / "0", made / "1", "--regularized", made / "r0"),
         *("--others", f"trained on={made / 'trained-on'}", f"student={made / 'student'}"),
+        *("--distilled", made / "fused", "--clusters", made / "clusters"),
         *("--ensemble", *pipeline.members, "--recipe", "tones"),
     )
 
@@ -122,6 +123,43 @@ def test_the_page_holds_the_verdict_and_every_specialist(special: Path) -> None:
     assert "trained on" in page
     assert all(f"| {name} |" in page for name in ("dustbin 0", "dustbin 1", "regularized r0"))
     assert (special / "report/gain.png").stat().st_size > 10_000
+
+
+def test_the_report_says_what_was_clustered_and_which_fusion_was_distilled(special: Path) -> None:
+    results = json.loads((special / "report/results.json").read_text())
+    assert results["clusters"] == {"matrix": "correlation", "temperature": 4.0}
+    assert results["distilled"] == {"name": "dustbin", "num_best": 1}
+
+
+def test_without_these_the_report_does_not_say_it(special: Path, pipeline: Pipeline, tmp_path: Path) -> None:
+    words = without(report(pipeline, special), "--distilled", "--clusters")
+    asr_kd(*words, "--", pipeline.exp / "frames/test", tmp_path / "report")
+    results = json.loads((tmp_path / "report/results.json").read_text())
+    assert results["clusters"] is results["distilled"] is None
+
+
+def without(words: tuple[object, ...], *flags: str) -> list[object]:
+    """Leave out flags of one value."""
+    left_out = {place + ahead for place, word in enumerate(words) if word in flags for ahead in (0, 1)}
+    return [word for place, word in enumerate(words) if place not in left_out]
+
+
+def test_soft_targets_of_other_models_are_refused(
+    special: Path, pipeline: Pipeline, complaint: Callable[[], str], tmp_path: Path
+) -> None:
+    frames = pipeline.exp / "frames/train"
+    asr_kd("fuse-specialists", "--generalist", pipeline.members[0], "--", frames, tmp_path / "plain")
+    words = [tmp_path / "plain" if word == special / "fused" else word for word in report(pipeline, special)]
+    assert main([*map(str, words), "--", str(pipeline.exp / "frames/test"), str(tmp_path / "out")]) == 1
+    assert "soft targets of other models" in complaint()
+
+
+def test_a_distilled_fusion_that_is_not_scored_is_named(
+    special: Path, pipeline: Pipeline, complaint: Callable[[], str], tmp_path: Path
+) -> None:
+    words = [*map(str, report(pipeline, special)), "--num-best", "2"]
+    assert main([*words, "--", str(pipeline.exp / "frames/test"), str(tmp_path / "out")]) == 2
+    assert "n = 1; name it with --num-best" in complaint()
 
 
 def test_done_twice_is_done_once(special: Path, pipeline: Pipeline) -> None:

@@ -27,14 +27,15 @@ def results(make_store: Callable[..., FrameStore]) -> dict[str, Any]:
     right = np.random.default_rng(1).random(120) < 0.5
     scores = Scores(right, np.where(right, 0.1, 2.0).astype(np.float32))
     alone = {("dustbin", number): scores for number in (0, 1)}
-    scored = Scored(
-        "frames", store, labels, TeamScores({System("generalist"): scores, System("dustbin", 1): scores}, alone, alone)
-    )
+    rightly = np.random.default_rng(2).random(120) < 0.6
+    other = Scores(rightly, np.where(rightly, 0.1, 2.0).astype(np.float32))
+    systems = {System("generalist"): scores, System("dustbin", 1): scores, System("trained on"): other}
+    scored = Scored("frames", store, labels, TeamScores(systems, alone, alone))
     team: Any = [
         SimpleNamespace(path=Path(f"made/{number}"), subset=Subset(pdfs, PDFS), meta={"oversampling": 2.0})
         for number, pdfs in enumerate([SEEN, UNSEEN])
     ]
-    models = {"generalist": 1, "dustbin": 3}
+    models = {"generalist": 1, "dustbin": 3, "trained on": 1}
     found = build_results(scored, scored, scored, {"dustbin": team}, num_models=models, num_samples=200, seed=1)
     return {"recipe": "tones", "protocol": ""} | found
 
@@ -59,3 +60,36 @@ def test_what_is_not_there_is_a_dash_on_the_page(results: dict[str, Any]) -> Non
     assert "nan" not in page
     (row,) = [line for line in page.splitlines() if line.startswith("| dustbin 1 |")]
     assert row.split(" | ")[2:8] == ["0.0", "-", "-", "-", "-", "-"]
+
+
+def test_systems_on_the_same_frames_are_compared_in_pairs(results: dict[str, Any]) -> None:
+    rows = {row["name"]: row for row in results["systems"]}
+    assert rows["dustbin"]["over"] == {}
+    assert rows["trained on"]["over"].keys() == {"generalist"}
+    over = rows["trained on"]["over"]["generalist"]
+    assert over["frame_accuracy"] == rows["trained on"]["gain"]
+    assert over["frame_accuracy_ci"] == list(rows["trained on"]["gain_ci"])
+
+
+def test_the_page_compares_with_the_generalist_trained_on(results: dict[str, Any]) -> None:
+    page = render_specialists(results)
+    control = next(row for row in results["systems"] if row["name"] == "trained on")
+    assert (
+        f"Over the generalist trained on for as long: **a loss**, {100 * control['chosen_over_it']:+.2f} points" in page
+    )
+    results["systems"].remove(control)
+    assert "for as long: " not in render_specialists(results)
+
+
+def test_the_page_says_what_was_clustered_and_what_was_distilled(results: dict[str, Any]) -> None:
+    assert "Clusters of" not in render_specialists(results) and "learnt from" not in render_specialists(results)
+    told = {
+        "clusters": {"matrix": "correlation", "temperature": 4.0},
+        "distilled": {"name": "regularized", "num_best": 2},
+    }
+    page = render_specialists(results | told)
+    assert (
+        "Clusters of the correlation of the generalist's predictions at T = 4 (the paper: of their covariance)." in page
+    )
+    assert "The students learnt from regularized specialists, n = 2." in page
+    assert "(the paper's)" in render_specialists(results | {"clusters": {"matrix": "covariance", "temperature": 1.0}})

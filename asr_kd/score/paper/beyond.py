@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asr_kd.score.paper import figures
-from asr_kd.score.paper.table import Part, Row, percent, points, rate_row, rows_table
+from asr_kd.score.paper.table import Part, Row, percent, points, rate_row, rows_table, share_row, tested_on
 
 
 def ledger_part(results: Mapping[str, Any]) -> Part:
@@ -26,11 +26,9 @@ def ledger_part(results: Mapping[str, Any]) -> Part:
     for row in results["students"]:
         what = f"{row['name']}: share of the gain, %"
         share, ci, std = (row.get(f"frame_accuracy_share{part}") for part in ("", "_ci", "_std"))
-        rows.append(Row(what=what, value=share, ci=ci, std=std, seeds=row["seeds"], form=".0f"))
-    facts = (
-        f"{len(results['members'])} members on {results['labelled_frames']:,} labelled frames of "
-        f"{results['utterances']:,} utterances, {results['num_pdfs']} classes."
-    )
+        rows.append(share_row(what, share, ci, std=std, seeds=row["seeds"]))
+    tested = tested_on(results["labelled_frames"], results["utterances"])
+    facts = f"{len(results['members'])} members on {tested}, {results['num_pdfs']} classes."
     return Part(facts=facts, blocks=[rows_table(rows), _from_how_many(results)])
 
 
@@ -40,12 +38,13 @@ def transfer_part(results: Mapping[str, Any]) -> Part:
     students = [row for row in results["systems"] if row["kept"] is not None]
     for row in students:
         what = f"{row['name']}: gain kept, %"
-        rows.append(Row(what=what, value=row["kept"], ci=row["kept_ci"], seeds=row["seeds"], form=".0f"))
-    facts = f"{results['test_frames']:,} labelled frames of {results['test_utterances']:,} test utterances."
+        rows.append(share_row(what, row["kept"], row["kept_ci"], seeds=row["seeds"]))
+    facts = f"{tested_on(results['test_frames'], results['test_utterances'])}."
     blocks = [rows_table(rows)]
     if students:
         best = max(students, key=lambda row: float(row["kept"]))
-        blocks.append(f"Most is kept with `{best['name']}`: {percent(best['kept'], best['kept_ci'], '.0f')}.")
+        most = f"Most is kept with `{best['name']}`: {percent(best['kept'], best['kept_ci'], '.0f')}."
+        blocks.append(most if best["kept"] > 0 else "None of them keeps any of the gain.")
     return Part(facts=facts, blocks=blocks)
 
 

@@ -5,41 +5,59 @@ from dataclasses import dataclass
 
 from asr_kd.score.paper.figures import Statement
 
-HOLDS, PATTERN, OPEN, DIFFERS = "holds", "holds in pattern", "open", "differs"
-_BEST_FIRST = (HOLDS, PATTERN, OPEN, DIFFERS)
+HOLDS, WEAKER, OPEN, DIFFERS = "holds", "same direction, weaker", "open", "differs"
+NEARLY = 0.75  # of the paper's figure: an interval that reaches the figure and below this is too wide to hold it
+_BEST_FIRST = (HOLDS, WEAKER, OPEN, DIFFERS)
 
 Interval = tuple[float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A statement, what became of it, and our figures in a sentence."""
+    """A statement, and what became of it.
+
+    Attributes:
+        about: which of several systems, where a table has more than one of a kind.
+        paper: the paper's figure, with its unit.
+        here: ours, with its interval; without a semicolon.
+        detail: the figures behind it.
+    """
 
     statement: Statement
     verdict: str
+    about: str = ""
+    paper: str
     here: str
+    detail: str = ""
+
+    def line(self) -> str:
+        """As it stands on the page, in the form that `asr_kd.score.paper.kept` reads again."""
+        about = f" ({self.about})" if self.about else ""
+        here = "; ".join(filter(None, (self.here, self.detail)))
+        return f"- **{self.verdict}**: {self.statement.text}{about}. Paper: {self.paper}. Here: {here}."
 
 
-def judge_gain(ci: Sequence[float], paper: float) -> str:
-    """What an interval says of a gain whose size is a matter of the corpus, and which the paper found to be ``paper``.
+def judge_gain(ci: Sequence[float], paper: float, *, least: float = NEARLY) -> str:
+    """What an interval says of a gain that the paper found to be ``paper``.
 
-    holds: all of it is above half of the paper's gain, and it reaches the paper's. holds in pattern: all of it is
-    above 0. differs: all of it is below 0. open: it holds 0.
+    holds: it reaches the paper's, and all of it is at least ``least`` of that. same direction, weaker: all of it is
+    above 0 and short of the paper's. open: it holds 0, or is too wide to tell. differs: all of it is below 0.
+
+    Args:
+        least: 1 where the paper says *at least* so much: all of the interval must be.
     """
     low, high = ci
-    return HOLDS if low >= paper / 2 and high >= paper else sign(ci, above=PATTERN)
+    if low > 0 and high >= paper:
+        return HOLDS if low >= least * paper else OPEN
+    return sign(ci, above=WEAKER)
 
 
-def judge_share(ci: Sequence[float], paper: float) -> str:
-    """What an interval says of a share of something, whose size can be compared with the paper's.
+def judge_share(ci: Sequence[float], paper: float, *, least: float = NEARLY) -> str:
+    """What an interval says of a share of something, whose size does not depend on the corpus as a gain's does.
 
-    Two questions: does the interval reach the paper's share, and is all of it above half of that? holds: both. holds
-    in pattern: the second alone. open: the first alone. differs: neither.
+    As `judge_gain`, but one that is short of the paper's share and may be 0 or less differs from it.
     """
-    low, high = ci
-    if low >= paper / 2:
-        return HOLDS if high >= paper else PATTERN
-    return OPEN if high >= paper else DIFFERS
+    return DIFFERS if ci[0] <= 0 and ci[1] < paper else judge_gain(ci, paper, least=least)
 
 
 def sign(ci: Sequence[float], *, above: str = HOLDS, below: str = DIFFERS) -> str:

@@ -25,6 +25,7 @@ ERRORS_ON_THREES = {"no_3s": 133, "no_3s_corrected": 14}  # of 1010
 THREES = 1010
 THREES_RIGHT = 0.986
 GAP_CLOSED = (ERRORS["small"] - ERRORS["distilled"]) / (ERRORS["small"] - ERRORS["big"])
+BIAS_SHIFT = {"no_3s_corrected": 3.5, "only_7s_8s_corrected": 7.6}  # the first up, the second down
 FACTOR_7S_8S = ERRORS["only_7s_8s"] / ERRORS["only_7s_8s_corrected"]
 
 # Section 3, temperature against width.

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asr_kd.score.markdown import table
-from asr_kd.score.paper.claims import Claim
+from asr_kd.score.paper.claims import Claim, Interval, difference
+
+NO_SHARE = "worse than the baseline by more than the gain"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,46 @@ def rate_row(what: str, found: Mapping[str, Any], metric: str, paper: float | No
     """The row of a system's rate, in per cent, from its row of a ``results.json``."""
     value, ci, std = (found[f"{metric}{part}"] for part in ("", "_ci", "_std"))
     return Row(what=what, paper=paper, value=value, ci=ci, std=std, seeds=found.get("seeds", found.get("runs")))
+
+
+def share_row(
+    what: str,
+    value: float | None,
+    ci: Sequence[float] | None,
+    *,
+    std: float | None = None,
+    seeds: int | None = None,
+    paper: float | None = None,
+) -> Row:
+    """The row of a share of a gain, in per cent; no figure but a note where it is below -100 %, which is no share."""
+    if value is not None and value < -1:
+        return Row(what=f"{what} ({NO_SHARE})", paper=paper, value=None, seeds=seeds, form=".0f")
+    return Row(what=what, paper=paper, value=value, ci=ci, std=std, seeds=seeds, form=".0f")
+
+
+def share_text(value: float, ci: Sequence[float]) -> str:
+    """A share of a gain in a sentence, likewise."""
+    return NO_SHARE if value < -1 else percent(value, ci, ".0f")
+
+
+def difference_ci(a: Mapping[str, Any], b: Mapping[str, Any], ends: str = "frame_accuracy_ci") -> Interval:
+    """The interval of one system's frame accuracy less another's on the same frames, from their rows.
+
+    The paired one where the file has it (key ``over``), else one from the ends of both rows' own intervals.
+
+    Args:
+        ends: key of these intervals.
+    """
+    paired = a.get("over", {}).get(b["name"])
+    low, high = difference(a[ends], b[ends]) if paired is None else paired["frame_accuracy_ci"]
+    return low, high
+
+
+def tested_on(frames: int, utterances: int) -> str:
+    """What a test set holds. An image is an utterance of one frame."""
+    if frames == utterances:
+        return f"{frames:,} test images"
+    return f"{frames:,} labelled frames of {utterances:,} test utterances"
 
 
 def percent(value: float, ci: Sequence[float] | None = None, form: str = ".1f") -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from asr_kd.score.markdown import table
 from asr_kd.score.paper import figures
-from asr_kd.score.paper.claims import DIFFERS, HOLDS, OPEN, PATTERN, Claim, worst
+from asr_kd.score.paper.claims import DIFFERS, HOLDS, OPEN, WEAKER, Claim, worst
 from asr_kd.score.paper.table import Part, points
 
 Cell = Mapping[str, Any]
@@ -94,45 +94,66 @@ def _grid(widths: _Widths, metric: str, scale: int, form: str) -> str:
 
 def _flat(widths: _Widths, wide: Sequence[int], flat: Sequence[float]) -> Claim:
     """Similar: no further apart than two seeds' standard deviations, or than half of what T = 1 (lowest) costs."""
-    verdicts, said = [], []
+    verdicts, here, said = [], [], []
     lowest = widths.temperatures[0]
     for width in wide:
         errors = [widths.cells[width][temperature]["test"]["errors"] for temperature in flat]
         apart, std = max(errors) - min(errors), widths.seed_std(width)
         cold = widths.cells[width][lowest]["test"]["errors"]
         is_half = apart <= abs(cold - sum(errors) / len(errors)) / 2 and lowest < figures.FLAT_FROM
-        verdicts.append(HOLDS if std is not None and apart <= 2 * std else PATTERN if is_half else DIFFERS)
+        if std is None:
+            verdicts.append(OPEN if is_half else DIFFERS)
+        else:
+            verdicts.append(HOLDS if apart <= 2 * std else WEAKER if is_half else DIFFERS)
+        here.append(f"{apart:.1f} wrong images apart ({width} units)")
         seeds = "one seed" if std is None else f"seeds' standard deviation {std:.1f}"
         said.append(
-            f"{width} units: {min(errors):.1f} to {max(errors):.1f} wrong, {apart:.1f} apart ({seeds}); "
-            f"at T = {lowest:g} {cold:.1f}"
+            f"{width} units {min(errors):.1f} to {max(errors):.1f} wrong ({seeds}), at T = {lowest:g} {cold:.1f}"
         )
     listed = ", ".join(f"{temperature:g}" for temperature in flat)
-    return Claim(figures.FLAT, worst(verdicts), f"at T = {listed}: {'; '.join(said)}")
+    return Claim(
+        statement=figures.FLAT,
+        verdict=worst(verdicts),
+        paper="in words",
+        here=", ".join(here),
+        detail=f"at T = {listed}: {'; '.join(said)}",
+    )
 
 
 def _peak(widths: _Widths) -> Claim:
     """The best T of the narrow net, and how far T on either side of the paper's range are behind it, on test."""
     cells, best = widths.cells[figures.NARROW], widths.best(figures.NARROW)
     std = widths.seed_std(figures.NARROW)
-    if not _in_peak(best["temperature"]):
+    if _in_peak(best["temperature"]):
+        outside = [cells[t] for t in widths.temperatures if not _in_peak(t)]
+        rivals = [f"{cell['temperature']:g}" for cell in outside if not _is_behind_on_test(cell)]
+        behind = [f"T = {t:g} {_behind(cells[t], best, std)}" for t in _either_side(widths.temperatures)]
+        noise = f"; not told from it: T = {', '.join(rivals)}" if rivals else "; one seed" if std is None else ""
+        verdict = OPEN if rivals or std is None else HOLDS
+        detail = f"behind it on test: {', '.join(behind)}{noise}"
+    else:
         inside = min(
             (cell for temperature, cell in cells.items() if _in_peak(temperature)),
             key=lambda cell: float(cell["dev"]["below_best"]),
         )
-        behind = f"T = {inside['temperature']:g} is {_behind(inside, best, std)} behind it"
-        verdict = OPEN if inside["within_noise"] else DIFFERS
-        return Claim(figures.PEAK, verdict, f"the best on dev is T = {best['temperature']:g}; {behind}")
-    outside = [cells[t] for t in widths.temperatures if not _in_peak(t)]
-    told_apart = [cell["test"]["below_best_ci"][0] > 0 for cell in outside]
-    rivals = [f"{cell['temperature']:g}" for cell, apart in zip(outside, told_apart, strict=True) if not apart]
-    either = [cells[t] for t in _either_side(widths.temperatures)]
-    behind = ", ".join(f"T = {cell['temperature']:g} {_behind(cell, best, std)}" for cell in either)
-    verdict = PATTERN if rivals or std is None else HOLDS
-    noise = f"; not told from it: T = {', '.join(rivals)}" if rivals else ""
+        apart = not inside["within_noise"] and _is_behind_on_test(inside)
+        verdict = DIFFERS if apart else OPEN
+        on_dev = points(inside["dev"]["below_best"], inside["dev"]["below_best_ci"])
+        detail = (
+            f"T = {inside['temperature']:g} is behind it by {on_dev} on dev, on test by {_behind(inside, best, std)}"
+        )
     return Claim(
-        figures.PEAK, verdict, f"the best on dev is T = {best['temperature']:g}; behind it on test: {behind}{noise}"
+        statement=figures.PEAK,
+        verdict=verdict,
+        paper="T = {:g} to {:g}".format(*figures.NARROW_BEST),
+        here=f"T = {best['temperature']:g}, the best on dev",
+        detail=detail,
     )
+
+
+def _is_behind_on_test(cell: Cell) -> bool:
+    """Beyond noise, behind the cell that is best on dev."""
+    return bool(cell["test"]["below_best_ci"][0] > 0)
 
 
 def _either_side(temperatures: Sequence[float]) -> list[float]:
@@ -153,16 +174,25 @@ def _in_peak(temperature: float) -> bool:
 
 
 def _two_is_best(widths: _Widths) -> Claim:
-    verdicts, said = [], []
+    """Chosen on dev; told from the others, or from the best, only where test agrees beyond noise."""
+    verdicts, here, said = [], [], []
     for width, cells in widths.cells.items():
         best, two = widths.best(width), cells[figures.BEST_TEMPERATURE]
-        text = f"{width} units: best on dev T = {best['temperature']:g}"
+        here.append(f"T = {best['temperature']:g} ({width} units, the best on dev)")
         if best is two:
-            rivals = [f"{t:g}" for t, cell in cells.items() if cell["within_noise"] and cell is not best]
-            verdicts.append(PATTERN if rivals else HOLDS)
-            said.append(f"{text}, within noise of it {', '.join(rivals)}" if rivals else f"{text}, beyond noise")
-            continue
-        verdicts.append(OPEN if two["within_noise"] else DIFFERS)
-        below = points(two["dev"]["below_best"], two["dev"]["below_best_ci"])
-        said.append(f"{text}, T = 2 below it by {below.lstrip('+')}")
-    return Claim(figures.TEMPERATURE, worst(verdicts), "; ".join(said))
+            others = {t: cell for t, cell in cells.items() if cell is not best}
+            rivals = [f"{t:g}" for t, cell in others.items() if cell["within_noise"] or not _is_behind_on_test(cell)]
+            verdicts.append(OPEN if rivals else HOLDS)
+            noise = f"not told from it on dev or test: T = {', '.join(rivals)}"
+            said.append(noise if rivals else "all others are behind it on dev and test, beyond noise")
+        else:
+            verdicts.append(OPEN if two["within_noise"] or not _is_behind_on_test(two) else DIFFERS)
+            below = [points(two[of]["below_best"], two[of]["below_best_ci"]) for of in ("dev", "test")]
+            said.append(f"T = 2 is below it by {below[0]} on dev, by {below[1]} on test")
+    return Claim(
+        statement=figures.TEMPERATURE,
+        verdict=worst(verdicts),
+        paper=f"T = {figures.BEST_TEMPERATURE:g}",
+        here=", ".join(here),
+        detail="; ".join(said),
+    )
