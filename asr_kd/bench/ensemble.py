@@ -36,16 +36,14 @@ def measure(
     options = SoftTargetOptions()
     with tempfile.TemporaryDirectory() as folder:
         store = make_store(Path(folder), batch_size)
-        x_BW = store.windows(slice(0, batch_size)).to(place)
-        members = [make_model(store, NET, num_pdfs, seed) for seed in range(num_members)]
+        x_BW = store.windows(slice(0, batch_size), place)
+        members = {
+            dtype: [make_model(store, NET, num_pdfs, seed).to(place, dtype) for seed in range(num_members)]
+            for dtype in dtypes
+        }
 
     def targets(dtype: str) -> Callable[[], object]:
-        def call() -> object:
-            for member in members:
-                member.to(place, dtype)
-            return ensemble_targets(members, x_BW, temperature=options.temperature, mean=options.mean)
-
-        return call
+        return lambda: ensemble_targets(members[dtype], x_BW, temperature=options.temperature, mean=options.mean)
 
     shapes = net_shapes(batch_size, x_BW.shape[1], NET.hidden_dim, num_pdfs)
     variants = {dtype: targets(dtype) for dtype in dtypes} | variants_of(dict.fromkeys(dtypes, shapes), place)

@@ -177,4 +177,4 @@ def _classes_holding(teachers: list[AcousticModel], test: FrameStore, device: to
 
 def _windows(store: FrameStore, device: torch.device) -> Iterator[Tensor]:
     for begin in range(0, store.num_frames, BLOCK_FRAMES):
-        yield store.windows(slice(begin, min(begin + BLOCK_FRAMES, store.num_frames))).to(device)
+        yield store.windows(slice(begin, min(begin + BLOCK_FRAMES, store.num_frames)), device)

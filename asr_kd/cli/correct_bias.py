@@ -58,7 +58,7 @@ def run(options: Options) -> None:
     assert labels is not None
     check_labelled(labels, options.model, model.card.states_fingerprint)
     # By chunks: all logits at once may be more than fit in memory.
-    logits = (model.logits(store.windows(frames).to(device)) for frames in store.chunks())
+    logits = (model.logits(store.windows(frames, device)) for frames in store.chunks())
     parts = [find_rivals(logits_BP, options.pdfs) for logits_BP in logits]
     rivals = Rivals(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
     offset = best_offset(rivals, torch.from_numpy(labels.pdfs))

@@ -82,7 +82,7 @@ def run(options: Options) -> None:
         if not options.transfer_weights:
             return plain
         counts = [store.num_frames for store in data.stores]
-        return WeightedStores(plain, frames.labels_N, counts, options.transfer_weights)
+        return WeightedStores(plain, counts, options.transfer_weights, device=device)
 
     with stage.resuming() as partial:
         train_model(

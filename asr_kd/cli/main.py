@@ -83,6 +83,9 @@ COMMANDS: dict[str, str] = {
 # What an interrupted one has done is kept, and the same command carries on from it; others begin anew.
 RESUMING = ("flat-start", "train", "train-members", "train-specialist", "distill", "sweep")
 
+# How torch says that memory is full where it has no exception for it: of main memory, a driver and cuBLAS.
+FULL_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
 # What they print is wanted even when there is nothing to do.
 ALWAYS_PRINT = ("score", "score-frames", "errors", "regularizer-report", "bundle-report")
 
@@ -142,8 +145,8 @@ def _package(error: BaseException) -> str:
 
 
 def _memory_is_full(error: BaseException) -> bool:
-    """Also where torch says so: of a GPU by its own exception, of main memory by a RuntimeError."""
-    of_torch = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate memory" in str(error)
+    """Also where torch says so: by an exception of its own, or in the text of a RuntimeError."""
+    of_torch = type(error).__name__ == "OutOfMemoryError" or any(text in str(error) for text in FULL_MEMORY)
     return isinstance(error, MemoryError) or of_torch
 
 

@@ -43,13 +43,16 @@ class StoredTeacher:
 
     def loss(self, logits_BP: Tensor, batch: Batch, weight: float) -> Tensor:
         """The soft term, with T^2, times its weight; of dense targets."""
-        return weight * dense_soft_loss(logits_BP, self._reader.dense_batch(batch.frames_B), self.temperature)
+        probs_BP = self._reader.dense_batch(batch.frames_B)
+        return weight * dense_soft_loss(logits_BP, probs_BP, self.temperature, batch.weights_B)
 
     def sparse_targets(self, batch: Batch, weight: float) -> SparseTargets | None:
         """What the soft term's targets are where they are sparse."""
         if self._reader.dense:
             return None
-        return sparse_soft_targets(*self._reader.sparse_batch(batch.frames_B), self.temperature, weight=weight)
+        return sparse_soft_targets(
+            *self._reader.sparse_batch(batch.frames_B), self.temperature, weight=weight, weights_B=batch.weights_B
+        )
 
 
 class StoredLogits:
@@ -60,7 +63,7 @@ class StoredLogits:
 
     def loss(self, logits_BP: Tensor, batch: Batch, weight: float) -> Tensor:
         """Half the mean squared difference of the zero-mean logits, times its weight."""
-        return weight * logit_loss(logits_BP, self._reader.logits_batch(batch.frames_B))
+        return weight * logit_loss(logits_BP, self._reader.logits_batch(batch.frames_B), batch.weights_B)
 
 
 class LiveTeacher:
@@ -75,7 +78,7 @@ class LiveTeacher:
         """The soft term, with T^2, times its weight."""
         with torch.inference_mode():
             probs_BP = ensemble_targets(self._members, batch.inputs_BW, temperature=self.temperature, mean=self._mean)
-        return weight * dense_soft_loss(logits_BP, probs_BP.clone(), self.temperature)
+        return weight * dense_soft_loss(logits_BP, probs_BP.clone(), self.temperature, batch.weights_B)
 
 
 class DistillObjective:

@@ -23,6 +23,7 @@ from asr_kd.stage import digest, file_sha256, write_json, write_text
 
 INDEX_FILE, FEATS_FILE, META_FILE = "index.tsv", "feats.npy", "meta.json"
 INDEX_HEADER = "utterance\tspeaker\tfirst_frame\tnum_frames"
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,11 @@ class FrameStore:
         number = np.repeat(np.arange(len(self.index.counts), dtype=np.int64), self.index.counts)
         return np.arange(self.num_frames, dtype=np.int64) + number * (self.left + self.right)
 
-    def windows(self, frames: slice) -> Tensor:
-        """The windows ``[B, W]`` of consecutive frames."""
-        return gather_windows(self.padded, torch.from_numpy(self.window_rows[frames]), self.left + 1 + self.right)
+    def windows(self, frames: slice, device: torch.device = CPU) -> Tensor:
+        """The windows ``[B, W]`` of consecutive frames, gathered on a device: each row is sent there only once."""
+        rows_B, context = self.window_rows[frames], self.left + 1 + self.right
+        first, end = (int(rows_B[0]), int(rows_B[-1]) + context) if len(rows_B) else (0, context)
+        return gather_windows(self.padded[first:end].to(device), torch.from_numpy(rows_B - first).to(device), context)
 
     def chunks(self, size: int = 4096) -> Iterator[slice]:
         """All frames in stretches of ``size``, the last one shorter."""

@@ -104,7 +104,7 @@ def _hidden(model: AcousticModel, store: FrameStore, device: torch.device) -> It
     """The activations ``[B, H]`` of the last hidden layer, chunk by chunk."""
     body = model.net.layers[:-1]
     for frames in store.chunks(CHUNK_FRAMES):
-        yield frames, body(store.windows(frames).to(device))
+        yield frames, body(store.windows(frames, device))
 
 
 def _projection(
@@ -112,8 +112,9 @@ def _projection(
 ) -> tuple[Tensor, Tensor]:
     """The activations' mean ``[H]`` and their first principal components ``[H, D]``, scaled to variance 1."""
     every = max(1, round(store.num_frames / PROJECTION_FRAMES))
+    # Gathered, not sliced: a view would keep all activations of its chunk alive.
     parts = [
-        hidden_BH[torch.from_numpy(labelled[frames]).to(device)][::every]
+        hidden_BH[torch.from_numpy(np.flatnonzero(labelled[frames])[::every]).to(device)]
         for frames, hidden_BH in _hidden(model, store, device)
     ]
     x_BH = torch.cat(parts).double()

@@ -28,7 +28,7 @@ def score_frames(
     label_logp_N = np.zeros(store.num_frames, np.float32)
 
     def score(frames: slice) -> tuple[np.ndarray, np.ndarray]:
-        logp_BP = mean_log_posteriors(models, store.windows(frames).to(device)).cpu().numpy()
+        logp_BP = mean_log_posteriors(models, store.windows(frames, device)).cpu().numpy()
         labels_B = labels_N[frames]
         own_B = np.where(labels_B >= 0, logp_BP[np.arange(len(labels_B)), labels_B], 0.0)
         return logp_BP.argmax(axis=1), own_B

@@ -3,6 +3,7 @@
 Legend: T frames of one utterance, P pdfs.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -37,11 +38,12 @@ def load_models(
 
 @torch.inference_mode()
 def mean_log_posteriors(models: Sequence[AcousticModel], x_BW: Tensor) -> Tensor:
-    """Log of the arithmetic mean of the models' posteriors ``[B, P]``."""
-    if len(models) == 1:
-        return models[0].log_posteriors(x_BW)
-    stacked = torch.stack([model.log_posteriors(x_BW) for model in models])
-    return torch.logsumexp(stacked, dim=0) - float(np.log(len(models)))
+    """Log of the arithmetic mean of the models' posteriors ``[B, P]``; never more than two of these in memory."""
+    first, *others = models
+    sum_BP = first.log_posteriors(x_BW)
+    for model in others:
+        torch.logaddexp(sum_BP, model.log_posteriors(x_BW), out=sum_BP)
+    return sum_BP.sub_(math.log(len(models)))
 
 
 def utterance_log_posteriors(
@@ -56,7 +58,7 @@ def utterance_log_posteriors(
     def score(utterance: tuple[str, slice]) -> np.ndarray:
         frames = utterance[1]
         parts = [
-            mean_log_posteriors(models, store.windows(slice(begin, min(begin + CHUNK_FRAMES, frames.stop))).to(device))
+            mean_log_posteriors(models, store.windows(slice(begin, min(begin + CHUNK_FRAMES, frames.stop)), device))
             for begin in range(frames.start, frames.stop, CHUNK_FRAMES)
         ]
         scores: np.ndarray = torch.cat(parts).cpu().numpy()

@@ -29,7 +29,7 @@ def prepare(options: DeviceOptions) -> torch.device:
     """Set threads and matrix products for this process and return the device.
 
     Raises:
-        UsageError: no such device here.
+        UsageError: no such device here, or torch cannot compute on it.
     """
     if options.num_threads > 0:
         torch.set_num_threads(options.num_threads)
@@ -46,7 +46,28 @@ def prepare(options: DeviceOptions) -> torch.device:
     keep_freed_memory()
     if device.type == "cpu":
         use_faster_products()
+    else:
+        _make_current(device)
     return device
+
+
+def _make_current(device: torch.device) -> None:
+    """Let what names no device, such as a clock's events, use this one, and see that it computes."""
+    try:
+        if device.index is not None:
+            torch.cuda.set_device(device)
+        _compute_on(device)
+    except RuntimeError as error:
+        reason = str(error).split("\n")[0]
+        raise UsageError(
+            f"--device {device}: torch cannot compute there ({reason}); mend that or use --device cpu"
+        ) from error
+
+
+def _compute_on(device: torch.device) -> None:
+    """Multiply and wait: that a driver or a card is too old for this torch shows in use, not in the number of cards."""
+    ones = torch.ones(2, 2, device=device)
+    (ones @ ones).cpu()
 
 
 def autocast(device: torch.device, dtype: str) -> torch.autocast:
@@ -62,7 +83,8 @@ def is_half(device: torch.device, dtype: str) -> bool:
 def computes_bf16(device: torch.device) -> bool:
     """Whether a device multiplies bf16 matrices in hardware; where it does not, bf16 is slower than fp32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):  # the current device is each thread's own
+            return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 

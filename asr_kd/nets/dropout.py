@@ -35,7 +35,8 @@ class Dropout(nn.Module):
         """Zero each unit with the given probability and scale up the rest; nothing in evaluation."""
         if not self.training or self.dropped_draws == 0:
             return x_BH
-        return x_BH * self._kept(x_BH).to(x_BH.dtype).mul_(self.scale)
+        # The scale by itself: torch multiplies bf16 by a number in fp32, and a mask that held it would round it first.
+        return x_BH * self._kept(x_BH) * self.scale
 
     def mask_(self, x_BH: Tensor) -> None:
         """Zero units in place, without the scaling."""

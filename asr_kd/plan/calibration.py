@@ -1,7 +1,7 @@
 """How fast this machine, when idle, trains and runs the networks asked for: the product's own code, for seconds.
 
 Everything is done on made-up frames: their values do not change the time. A network so large that a few steps of the
-batch asked for would take long is measured at two smaller batches, and the line through both is followed.
+batch asked for would take long on a CPU is measured at two smaller batches there, and the line through both followed.
 
 Legend: M members, B frames of a batch, P pdfs.
 """
@@ -63,11 +63,11 @@ def measure_net(
         targets: the soft targets that a student learns from.
         weights: of a student's terms; None for a network trained on labels.
     """
-    prepare(options.device)
+    device = prepare(options.device)
     shape = NetShape.of(net, input_dim=speech.input_dim, num_pdfs=num_pdfs)
     measured = []
     with tempfile.TemporaryDirectory() as folder:
-        for batch_size in batches_to_measure(shape, options.batch_size):
+        for batch_size in batches_to_measure(shape, options.batch_size, device):
             here, steps = Path(folder) / str(batch_size), steps_to_take(shape, batch_size)
             frames = (WARM_UP_STEPS + steps + 1) * batch_size
             store = make_store(here / "frames", frames, dim=speech.dim, left=speech.left, right=speech.right)
@@ -95,8 +95,10 @@ def measure_averaging(num_pdfs: int, num_members: int, options: SoftTargetOption
     return median_seconds(average, CPU) / num_frames
 
 
-def batches_to_measure(shape: NetShape, batch_size: int) -> list[int]:
-    """The batch asked for, or two smaller ones where a step of it would take long."""
+def batches_to_measure(shape: NetShape, batch_size: int, device: torch.device) -> list[int]:
+    """The batch asked for, or two smaller ones where a step of it would take long on a CPU."""
+    if device.type != "cpu":
+        return [batch_size]
     fitting = int(LONGEST_STEP_SECONDS * PRESUMED_FLOPS / shape.training_flops)
     return [batch_size] if batch_size <= max(2, fitting) else [max(1, fitting // 2), max(2, fitting)]
 
@@ -141,5 +143,5 @@ def _forward_seconds(store: FrameStore, net: NetOptions, num_pdfs: int, options:
     device = torch.device(options.device.device)
     model = make_model(store, net, num_pdfs, seed=1).to(device, options.device.dtype)
     num_frames = min(FORWARD_FRAMES, store.num_frames)
-    seconds = median_seconds(lambda: model.logits(store.windows(slice(0, num_frames)).to(device)), device)
+    seconds = median_seconds(lambda: model.logits(store.windows(slice(0, num_frames), device)), device)
     return seconds / num_frames

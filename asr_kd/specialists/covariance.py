@@ -34,9 +34,7 @@ def prediction_covariance(
     sums_P = torch.zeros(num_pdfs, dtype=torch.float64)
 
     def moments(frames: slice) -> tuple[Tensor, Tensor]:
-        probs_BP = ensemble_targets(
-            models, store.windows(frames).to(device), temperature=temperature, mean="arithmetic"
-        )
+        probs_BP = ensemble_targets(models, store.windows(frames, device), temperature=temperature, mean="arithmetic")
         return (probs_BP.T @ probs_BP).cpu().double(), probs_BP.sum(dim=0).cpu().double()
 
     for _, (products, sums) in threaded_map(moments, store.chunks(CHUNK_FRAMES), nj=nj):

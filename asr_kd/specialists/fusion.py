@@ -36,7 +36,7 @@ def write_fused_targets(
         raise UsageError(f"--temperature must be above 0, got {temperature}")
 
     def targets(frames: slice) -> np.ndarray:
-        logq_BP = ensemble.log_fused(store.windows(frames).to(device), num_best=num_best)
+        logq_BP = ensemble.log_fused(store.windows(frames, device), num_best=num_best)
         soft_BP = torch.softmax(logq_BP / temperature, dim=1)
         return np.asarray(soft_BP.half().cpu().numpy())
 

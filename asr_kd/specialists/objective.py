@@ -49,6 +49,9 @@ class RegularizedTargets:
     keeps what the generalist knows of states the specialist is not for. Temperature 1: at any other the sum over the
     states outside would not be the dustbin's probability.
 
+    Batches are those of `asr_kd.specialists.paired_frames.PairedFrames`, whose first half lies in the subset: to find
+    it by the labels would be to wait for a GPU several times a step.
+
     Args:
         generalist: the teacher.
         labels_N: pdf ids.
@@ -64,10 +67,9 @@ class RegularizedTargets:
 
     def losses(self, logits_BP: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The terms ``hard`` (frames of the subset) and ``soft`` (all others), each over the size of the batch."""
-        labels_B = self._labels_N[batch.frames_B].long()
-        special_B = self._inside_P[labels_B]
-        logp_BP = functional.log_softmax(logits_BP + self._shift_P, dim=1)
-        given_BP = self._generalist.logits(batch.inputs_BW[~special_B]).masked_fill(self._inside_P, -math.inf)
-        soft = -(torch.softmax(given_BP, dim=1).clone() * logp_BP[~special_B]).sum()
-        hard = functional.nll_loss(logp_BP[special_B], labels_B[special_B], reduction="sum")
-        return {"hard": hard / len(labels_B), "soft": soft / len(labels_B)}
+        size, half = len(batch.frames_B), len(batch.frames_B) // 2
+        inside_BP, outside_BP = functional.log_softmax(logits_BP + self._shift_P, dim=1).split(half)
+        given_BP = self._generalist.logits(batch.inputs_BW[half:]).masked_fill(self._inside_P, -math.inf)
+        soft = -(torch.softmax(given_BP, dim=1).clone() * outside_BP).sum()
+        hard = functional.nll_loss(inside_BP, self._labels_N[batch.frames_B[:half]].long(), reduction="sum")
+        return {"hard": hard / size, "soft": soft / size}

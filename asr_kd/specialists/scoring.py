@@ -117,7 +117,7 @@ def score_team(
     """
 
     def score(frames: slice) -> TeamScores:
-        return _score_windows(team, store.windows(frames).to(device), labels_N[frames])
+        return _score_windows(team, store.windows(frames, device), labels_N[frames])
 
     result = TeamScores()
     for frames, part in threaded_map(score, _pieces(stretches), nj=nj):

@@ -46,7 +46,7 @@ def _dustbin(
     every = max(1, store.num_frames // FIT_FRAMES)
     hidden, wanted = [], []
     for begin in range(0, store.num_frames, every * STRETCH_FRAMES):
-        x_BW = store.windows(slice(begin, min(begin + STRETCH_FRAMES, store.num_frames))).to(device)
+        x_BW = store.windows(slice(begin, min(begin + STRETCH_FRAMES, store.num_frames)), device)
         hidden_BH = generalist.net.layers[:-1](x_BW)
         hidden.append(hidden_BH.double())
         wanted.append(torch.logsumexp(generalist.net.layers[-1](hidden_BH)[:, ~inside_P].double(), dim=1))

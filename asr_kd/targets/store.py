@@ -94,7 +94,7 @@ def write_soft_targets(
         return ensemble_targets(models, x_BW, temperature=options.temperature, mean=options.mean)
 
     def targets(frames: slice) -> np.ndarray:
-        blocks = store.windows(frames).to(device).split(block_frames(card.num_pdfs, len(models)))
+        blocks = store.windows(frames, device).split(block_frames(card.num_pdfs, len(models)))
         probs_BP = torch.cat([averaged(x_BW) for x_BW in blocks])
         if options.dense or options.logits:
             return np.asarray(probs_BP.half().cpu().numpy())

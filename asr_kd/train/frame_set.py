@@ -36,10 +36,14 @@ class Batch:
 
     Network and objective see windows that the loop may have changed (`asr_kd.train.loop.Transform`); labels and stored
     soft targets are those of the frames as they are.
+
+    Attributes:
+        weights_B: how much each frame counts in means over the batch, 0 or at least 1; None where all count the same.
     """
 
     frames_B: Tensor
     inputs_BW: Tensor
+    weights_B: Tensor | None = None
 
 
 class TrainingFrames(Protocol):

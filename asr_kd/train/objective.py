@@ -33,16 +33,18 @@ class HardTargets:
         self._weight = weight
 
     def losses(self, logits_BP: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """``weight * mean(-log softmax(logits)[label])`` in nats, the mean over labelled frames."""
+        """``weight * mean(-log softmax(logits)[label])`` in nats, the batch's weighted mean over labelled frames."""
         (loss,) = sparse_cross_entropies(logits_BP, [self.targets(batch)])
         return {"hard": loss}
 
     def targets(self, batch: Batch) -> SparseTargets:
         """The labels as distributions of one class each."""
         labels_B = self._labels_N[batch.frames_B].long()
-        labelled_B = (labels_B != NO_LABEL).float()
-        weights_B = labelled_B * (self._weight / labelled_B.sum().clamp(min=1))
-        return SparseTargets(labels_B.clamp(min=0)[:, None], torch.ones_like(labelled_B)[:, None], weights_B)
+        counted_B = (labels_B != NO_LABEL).float()
+        if batch.weights_B is not None:
+            counted_B *= batch.weights_B
+        weights_B = counted_B * (self._weight / counted_B.sum().clamp(min=1))
+        return SparseTargets(labels_B.clamp(min=0)[:, None], torch.ones_like(counted_B)[:, None], weights_B)
 
 
 def gradient_shares(losses: dict[str, Tensor], logits_BP: Tensor) -> dict[str, float]:

@@ -166,9 +166,11 @@ def test_a_missing_file_is_one_line_with_its_name(
     [
         MemoryError("8 GiB asked for"),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8 GiB.\nmore lines"),
+        torch.AcceleratorError("CUDA error: out of memory\nmore lines"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         lambda options: torch.empty(1 << 50) and None,
     ],
-    ids=["python", "gpu", "torch"],
+    ids=["python", "gpu", "driver", "cublas", "torch"],
 )
 def test_too_little_memory_is_one_line_with_a_remedy(
     command: Callable[..., int],
@@ -211,6 +213,11 @@ def test_the_program_prints_no_traceback_and_imports_only_its_command(tmp_path: 
     assert done.returncode == 1
     assert done.stderr == f"asr-kd validate-data: {tmp_path / 'nothing'}: no such data directory\n"
     assert done.stdout == "set()\n"
+
+
+def test_other_errors_of_a_gpu_are_not_taken_for_full_memory(command: Callable[..., int]) -> None:
+    with pytest.raises(RuntimeError, match="illegal"):
+        command(torch.AcceleratorError("CUDA error: an illegal memory access was encountered"))
 
 
 def test_errors_of_the_disk_are_told_from_other_errors() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_kd.errors import DataError
+from asr_kd.frames import store as store_module
 from asr_kd.frames.store import FEATS_FILE, INDEX_FILE, META_FILE, FrameIndex, FrameStore, gather_windows
 
 MakeStore = Callable[..., FrameStore]
@@ -47,6 +48,28 @@ def test_a_window_never_crosses_an_utterance(
     some = rng.integers(0, store.num_frames, 10)
     rows = torch.from_numpy(store.window_rows[some])
     np.testing.assert_array_equal(gather_windows(store.padded, rows, left + 1 + right), expected[some])
+
+
+@pytest.mark.parametrize("frames", [slice(0, 13), slice(5, 9), slice(12, 13), slice(3, 3)])
+def test_any_stretch_of_windows_is_that_of_all(store: FrameStore, frames: slice) -> None:
+    assert torch.equal(store.windows(frames), store.windows(slice(0, 13))[frames])
+
+
+def test_a_device_gathers_windows_from_the_stretch_of_rows_that_is_sent(
+    store: FrameStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = torch.device("meta")  # stands for one: what lies there has no values
+    sent: list[torch.Tensor] = []
+
+    def gathered(padded: torch.Tensor, rows_B: torch.Tensor, context: int) -> torch.Tensor:
+        sent.append(padded)
+        return gather_windows(padded, rows_B, context)
+
+    monkeypatch.setattr(store_module, "gather_windows", gathered)
+    # Frames 4 to 8 of the third utterance, with 2 before and 1 behind.
+    windows_BW = store.windows(slice(5, 10), gpu)
+    assert (windows_BW.shape, windows_BW.device) == ((5, store.input_dim), gpu)
+    assert [(own.shape, own.device) for own in sent] == [((8, store.dim), gpu)]
 
 
 def test_own_frames_are_the_features_without_context(make_store: MakeStore) -> None:

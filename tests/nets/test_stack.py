@@ -1,5 +1,7 @@
 """The layers as one function equal the layers one by one under torch's own autograd."""
 
+import statistics
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -51,20 +53,22 @@ def test_logits_and_gradients_equal_those_of_the_layers_one_by_one(
 def test_in_bf16_it_errs_no_more_than_the_layers_one_by_one(dropout: float) -> None:
     net = made(3, dropout)
     x_BW = normal(64, 10, dtype=torch.float32)
-    net.double().seed_dropout(5, CPU)
-    exact = gradients(net, net.layers(x_BW.double()), x_BW)
-    net.float()
-    errors = []
-    for forward in (net, net.layers):
-        net.seed_dropout(5, CPU)
-        with autocast(CPU, "bf16"):
-            logits_BP = forward(x_BW)
-        assert logits_BP.dtype == torch.bfloat16
-        found = gradients(net, logits_BP, x_BW)
-        assert all(value.dtype == torch.float32 for value in found)
-        pairs = zip(found, exact, strict=True)
-        errors.append(max(float((own.double() - other).norm() / other.norm()) for own, other in pairs))
-    assert errors[0] < 1.5 * errors[1] < 0.1
+    errors: list[list[float]] = [[], []]
+    # A mask now and then makes either of them err several times as much: a unit is just above 0 here, below it there.
+    for seed in range(24):
+        net.double().seed_dropout(seed, CPU)
+        exact = gradients(net, net.layers(x_BW.double()), x_BW)
+        net.float()
+        for forward, own_errors in zip((net, net.layers), errors, strict=True):
+            net.seed_dropout(seed, CPU)
+            with autocast(CPU, "bf16"):
+                logits_BP = forward(x_BW)
+            assert logits_BP.dtype == torch.bfloat16
+            found = gradients(net, logits_BP, x_BW)
+            assert all(value.dtype == torch.float32 for value in found)
+            pairs = zip(found, exact, strict=True)
+            own_errors.append(max(float((own.double() - other).norm() / other.norm()) for own, other in pairs))
+    assert statistics.median(errors[0]) < 1.5 * statistics.median(errors[1]) < 0.1
 
 
 def test_a_unit_that_is_left_out_learns_nothing_from_the_step() -> None:

@@ -105,7 +105,7 @@ def test_what_is_measured_is_the_batch_asked_for_or_two_smaller_ones(
     layers: int, hidden: int, num_pdfs: int, batch_size: int
 ) -> None:
     shape = NetShape(input_dim=1040, num_layers=layers, hidden_dim=hidden, num_pdfs=num_pdfs)
-    batches = batches_to_measure(shape, batch_size)
+    batches = batches_to_measure(shape, batch_size, CPU)
     if len(batches) == 1:
         assert batches == [batch_size]
     else:
@@ -114,8 +114,12 @@ def test_what_is_measured_is_the_batch_asked_for_or_two_smaller_ones(
 
 
 def test_the_papers_network_is_measured_with_smaller_batches() -> None:
-    assert max(batches_to_measure(PAPER, 4096)) < 512
-    assert batches_to_measure(PAPER, 100) == [100]
+    assert max(batches_to_measure(PAPER, 4096, CPU)) < 512
+    assert batches_to_measure(PAPER, 100, CPU) == [100]
+
+
+def test_on_a_gpu_the_batch_asked_for_is_measured() -> None:
+    assert batches_to_measure(PAPER, 4096, torch.device("cuda")) == [4096]
 
 
 @pytest.mark.parametrize(("threads", "clock"), [(1, "process_time"), (2, "perf_counter")])

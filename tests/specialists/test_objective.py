@@ -85,13 +85,15 @@ def test_regularized_where_the_labels_are_the_teachers_nothing_outside_pulls(
     store: FrameStore = make_store([40])  # type: ignore[operator]
     model: AcousticModel = make_model(store, num_pdfs=4)  # type: ignore[operator]
     batch = Batch(torch.arange(40), store.windows(slice(0, 40)))
-    labels = torch.full((40,), 3, dtype=torch.int32)
+    labels = torch.tensor([1, 3], dtype=torch.int32).repeat_interleave(20)
     logits = model.logits(batch.inputs_BW).clone().requires_grad_()
     objective = RegularizedTargets(model, labels, torch.from_numpy(SUBSET.mask()), oversampling=1.0)
     soft = objective.losses(logits, batch)["soft"]
     (gradient,) = torch.autograd.grad(soft, logits)
+    assert not gradient[:20].any()
+    gradient = gradient[20:]
     # Within the states outside, the start is the teacher: all that pulls is that the label lies outside.
-    outside = gradient[:, [0, 3]] / torch.softmax(logits.detach(), dim=1)[:, [0, 3]]
+    outside = gradient[:, [0, 3]] / torch.softmax(logits.detach()[20:], dim=1)[:, [0, 3]]
     assert torch.allclose(outside[:, 0], outside[:, 1], rtol=1e-3)
     assert (gradient[:, [0, 3]] < 0).all()
     assert (gradient[:, [1, 2]] > 0).all()
@@ -118,3 +120,13 @@ def expected_soft() -> float:
     p = TRUE[0] * torch.tensor([1, 0, 0, 1])
     p = p / p.sum()
     return -float(p[0] * q[0].log() + p[3] * q[3].log())
+
+
+def test_regularized_a_step_asks_the_device_for_no_value(make_store: object, make_model: object) -> None:
+    gpu = torch.device("meta")  # stands for one: what lies there has no values to wait for
+    store: FrameStore = make_store([40])  # type: ignore[operator]
+    model: AcousticModel = make_model(store, num_pdfs=4)  # type: ignore[operator]
+    labels, inside = torch.zeros(40, dtype=torch.int32, device=gpu), torch.from_numpy(SUBSET.mask()).to(gpu)
+    objective = RegularizedTargets(model.to(gpu, "bf16"), labels, inside, oversampling=2.0)
+    batch = Batch(torch.arange(40, device=gpu), store.windows(slice(0, 40), gpu))
+    assert {loss.device for loss in objective.losses(torch.zeros(40, 4, device=gpu), batch).values()} == {gpu}

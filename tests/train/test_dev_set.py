@@ -51,3 +51,35 @@ def test_a_large_dev_set_is_watched_in_part_and_evenly(
     assert net.seen == pytest.approx(250, abs=10)
     assert accuracy == pytest.approx(0.5, abs=0.05)
     assert DevSet(store, labels, device=CPU).evaluate(net)[0] == accuracy
+
+
+@pytest.mark.parametrize("labelled", [1.0, 0.6, 0.0])
+def test_on_a_device_the_rows_of_the_frames_watched_are_held_and_give_the_same(
+    make_store: Callable[..., FrameStore], monkeypatch: pytest.MonkeyPatch, labelled: float
+) -> None:
+    monkeypatch.setattr(dev_set, "EVAL_FRAMES", 10)
+    monkeypatch.setattr(dev_set, "MAX_FRAMES", 120)
+    store = make_store([403, 2, 95, 27])
+    rng = np.random.default_rng(3)
+    labels = np.where(rng.random(store.num_frames) < labelled, rng.integers(0, 3, store.num_frames), -1)
+    expected = DevSet(store, labels, device=CPU).evaluate(FirstFeature(store))
+    monkeypatch.setattr(dev_set, "HOST", "elsewhere")  # so that the CPU is treated as a device
+    held = DevSet(store, labels, device=CPU)
+    assert held.evaluate(FirstFeature(store)) == expected
+    (rows_RD,) = held._rows._parts
+    if labelled:
+        assert rows_RD.untyped_storage().data_ptr() != store.padded.untyped_storage().data_ptr()
+        assert len(rows_RD) < len(store.padded) / 2
+
+
+def test_a_device_gathers_the_windows_itself(make_store: Callable[..., FrameStore]) -> None:
+    store = make_store([70])
+    gpu = torch.device("meta")  # stands for one: what lies there has no values
+    watched = DevSet(store, np.zeros(70, np.int32), device=gpu)
+    assert {part.device for part in (*watched._rows._parts, *watched._first_rows)} == {gpu}
+
+
+def test_on_the_cpu_the_store_is_not_copied(make_store: Callable[..., FrameStore]) -> None:
+    store = make_store([70])
+    (rows_RD,) = DevSet(store, np.zeros(70, np.int32), device=CPU)._rows._parts
+    assert rows_RD.data_ptr() == store.padded.data_ptr()
