@@ -3,9 +3,11 @@
 from dataclasses import asdict
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr_kd.bundle import fbank as fbank_module
 from asr_kd.bundle.fbank import LogMel
 from asr_kd.frames.fbank import Fbank, FbankOptions
 
@@ -33,6 +35,14 @@ def test_they_equal_those_of_training(options: FbankOptions, length: int, seed: 
     assert found.shape == expected.shape
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_frames_at_the_borders_of_chunks_are_those_of_one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    log_mel, samples = LogMel(**asdict(FbankOptions(sample_rate=8000))), noise(3000, 1)
+    whole = log_mel(samples)
+    for size in (1, 7, len(whole) - 1, len(whole)):
+        monkeypatch.setattr(fbank_module, "CHUNK_FRAMES", size)
+        np.testing.assert_allclose(log_mel(samples), whole, rtol=0, atol=1e-5)
 
 
 def test_digital_silence_is_at_the_floor() -> None:

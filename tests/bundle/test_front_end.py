@@ -1,5 +1,6 @@
 """Windows of a stream are those of the frames it holds, whatever pieces the samples come in."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_kd.bundle.front_end import FrontEnd, OnlineFrontEnd
-from asr_kd.frames.build import FeatureOptions
+from asr_kd.corpus.data_dir import Utterance
+from asr_kd.frames.build import FeatureOptions, build_frame_store
 from asr_kd.frames.cmvn import CmvnOptions, Moments
 from asr_kd.frames.fbank import FbankOptions
+from asr_kd.frames.store import FrameStore
 
 RATE, BINS = 8000, 10
 
@@ -56,6 +59,27 @@ def test_without_normalisation_they_are_those_of_the_whole_recording(
 def test_with_normalisation_pieces_change_nothing(cuts: list[int], seed: int) -> None:
     made_by, wave = front_end("utterance"), samples(6000, seed)
     np.testing.assert_allclose(heard(made_by, np.split(wave, sorted(cuts))), heard(made_by, [wave]), atol=1e-4)
+
+
+@pytest.mark.parametrize("prior_frames", [0, 50])
+def test_windows_of_a_recording_are_those_of_a_frame_store_made_with_the_same_prior(
+    tmp_path: Path, prior_frames: int
+) -> None:
+    waves = {f"utt-{number}": samples(3000 + 700 * number, number) for number in range(3)}
+    options = FeatureOptions(
+        fbank=FbankOptions(sample_rate=RATE, num_mel_bins=BINS),
+        cmvn=CmvnOptions(cmvn="utterance", cmvn_prior_frames=prior_frames),
+        left_context=3,
+        right_context=2,
+    )
+    prior = Moments.of(np.random.default_rng(5).normal(-2, 3, (500, BINS)).astype(np.float32))
+    utterances = [Utterance(id=name, speaker="anna", audio="", words=None) for name in waves]
+    build_frame_store(tmp_path, utterances, lambda utterance: waves[utterance.id], options, prior=prior)
+    store = FrameStore(tmp_path)
+    made_by = FrontEnd.of(store.meta["features"])
+    for name, frames in store.index.slices():
+        windows = made_by.windows(made_by.log_mel(waves[name]))
+        np.testing.assert_allclose(windows, store.windows(frames).numpy(), rtol=0, atol=2e-3)
 
 
 def test_a_window_is_there_as_soon_as_its_right_context_was_heard() -> None:

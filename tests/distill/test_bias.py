@@ -69,7 +69,7 @@ def test_a_shift_of_the_logits_is_found_and_undone() -> None:
     assert abs(offset_of(shifted, labels, [3]) - 3.5) < 0.4
 
 
-def test_the_command_finds_it_in_the_precision_asked_for(
+def test_the_command_finds_it_in_the_precision_asked_for_and_moves_these_biases_alone(
     pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     precisions: list[str] = []
@@ -90,3 +90,10 @@ def test_the_command_finds_it_in_the_precision_asked_for(
     made: dict[str, Any] = json.loads((tmp_path / "fp32" / correct_bias.OFFSET_FILE).read_text())
     assert made["pdfs"] == [4, 5]
     assert abs(made["offset"] - expected) < 1e-3
+    assert abs(expected) > 0.01
+    before, after = model.net.state_dict(), AcousticModel.load(tmp_path / "fp32").net.state_dict()
+    last = len(model.net.layers) - 1
+    moved = torch.zeros(model.card.num_pdfs)
+    moved[[4, 5]] = made["offset"]
+    torch.testing.assert_close(after.pop(f"layers.{last}.bias"), before.pop(f"layers.{last}.bias") + moved)
+    assert all(torch.equal(after[name], before[name]) for name in before)

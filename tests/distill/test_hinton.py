@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from asr_kd.distill.hinton import DistillObjective, DistillWeights, LiveTeacher, StoredTeacher
-from asr_kd.distill.soft_loss import dense_soft_loss
+from asr_kd.distill.hinton import DistillObjective, DistillWeights, LiveTeacher, StoredLogits, StoredTeacher
+from asr_kd.distill.soft_loss import dense_soft_loss, logit_loss
 from asr_kd.errors import UsageError
 from asr_kd.frames.store import FrameStore
 from asr_kd.nets.acoustic_model import AcousticModel
@@ -145,3 +145,61 @@ def test_a_student_that_equals_its_teacher_has_no_gradient(
     torch.testing.assert_close(leaf.grad, torch.zeros_like(leaf), rtol=0, atol=1e-6)
     probs = ensemble_targets([member], x_BW, temperature=2.0, mean="geometric")
     torch.testing.assert_close(probs, torch.softmax(logits_BP / 2, dim=1))
+
+
+def stored(
+    directory: Path, make_store: Callable[..., FrameStore], make_model: Callable[..., AcousticModel], **kept: object
+) -> SoftTargets:
+    """Soft targets of 40 frames by one model."""
+    store = make_store([40])
+    directory.mkdir()
+    options = SoftTargetOptions(temperature=3.0, mean="geometric", **kept)  # type: ignore[arg-type]
+    write_soft_targets(directory, store, {Path("m"): make_model(store, num_pdfs=PDFS)}, options, device=CPU)
+    return SoftTargets(directory)
+
+
+def value_and_gradient(objective: DistillObjective, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the soft term."""
+    logits_BP = normal(len(batch.frames_B), PDFS, seed=5).requires_grad_()
+    loss = objective.losses(logits_BP, batch)["soft"]
+    return loss.detach(), torch.autograd.grad(loss, logits_BP)[0]
+
+
+@pytest.mark.parametrize("weights_B", [None, torch.tensor([1.0, 2.0, 0.0, 1.0, 5.0])])
+def test_sparse_and_logit_stores_that_hold_everything_train_as_the_dense_store_does(
+    tmp_path: Path,
+    make_store: Callable[..., FrameStore],
+    make_model: Callable[..., AcousticModel],
+    weights_B: torch.Tensor | None,
+) -> None:
+    dense = stored(tmp_path / "dense", make_store, make_model, dense=True)
+    sparse = stored(tmp_path / "sparse", make_store, make_model, top_k=PDFS)
+    logits = stored(tmp_path / "logits", make_store, make_model, logits=True)
+    readers = {
+        "sparse": TargetReader([sparse], CPU),
+        "logits": TargetReader([logits], CPU, temperature=3.0),
+    }
+    frames_B = torch.tensor([3, 39, 0, 17, 3])
+    batch = Batch(frames_B, torch.zeros(5, 1), weights_B)
+    logits_BP = normal(5, PDFS, seed=5).requires_grad_()
+    probs_BP = TargetReader([dense], CPU).dense_batch(frames_B)
+    expected = 0.7 * dense_soft_loss(logits_BP, probs_BP, 3.0, weights_B)
+    gradient_BP = torch.autograd.grad(expected, logits_BP)[0]
+    weights = DistillWeights(soft_weight=0.7, hard_weight=0.0)
+    for reader in readers.values():
+        loss, found_BP = value_and_gradient(DistillObjective(StoredTeacher(reader), LABELS, weights), batch)
+        torch.testing.assert_close(loss, expected.detach(), rtol=2e-3, atol=0)
+        torch.testing.assert_close(found_BP, gradient_BP, rtol=0, atol=2e-3 * float(gradient_BP.abs().max()))
+
+
+def test_matched_logits_are_those_of_the_store_and_count_with_their_weight(
+    tmp_path: Path, make_store: Callable[..., FrameStore], make_model: Callable[..., AcousticModel]
+) -> None:
+    reader = TargetReader([stored(tmp_path / "logits", make_store, make_model, logits=True)], CPU, temperature=1.0)
+    batch = Batch(torch.tensor([3, 39, 0, 17]), torch.zeros(4, 1))
+    logits_BP = normal(4, PDFS, seed=5).requires_grad_()
+    expected = 0.3 * logit_loss(logits_BP, reader.logits_batch(batch.frames_B))
+    weights = DistillWeights(soft_weight=0.3, hard_weight=0.0)
+    loss, found_BP = value_and_gradient(DistillObjective(StoredLogits(reader), LABELS, weights), batch)
+    torch.testing.assert_close(loss, expected.detach())
+    torch.testing.assert_close(found_BP, torch.autograd.grad(expected, logits_BP)[0])

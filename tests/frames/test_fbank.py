@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from asr_kd.corpus.audio import read_audio
 from asr_kd.corpus.data_dir import load_data_dir
 from asr_kd.errors import UsageError
+from asr_kd.frames import fbank as fbank_module
 from asr_kd.frames.fbank import LOG_FLOOR, Fbank, FbankOptions
 
 TOLERANCE = 2e-3
@@ -78,6 +79,15 @@ def test_a_loud_neighbour_does_not_leak() -> None:
     loud = np.ones(999, np.float32)
     alone, between = Fbank(NARROW)([quiet])[0], Fbank(NARROW)([loud, quiet, loud])[1]
     np.testing.assert_allclose(between.numpy(), alone.numpy(), rtol=0, atol=1e-4)
+
+
+def test_frames_at_the_borders_of_chunks_are_those_of_one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    waves = [noise(length, length) for length in (1777, 400, 999, 3000)]
+    whole = Fbank(NARROW)(waves)
+    for size in (1, 7, 8):
+        monkeypatch.setattr(fbank_module, "CHUNK_FRAMES", size)
+        for found, expected in zip(Fbank(NARROW)(waves), whole, strict=True):
+            np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=0, atol=1e-4)
 
 
 def test_silence_and_a_constant_offset_are_at_the_floor() -> None:

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tone_pipeline import Pipeline
 
 from asr_kd.cli.main import main
 from asr_kd.corpus.data_dir import Utterance, load_data_dir, write_data_dir
 from asr_kd.frames.store import FrameStore
+from asr_kd.hmm.align_store import AlignOptions, Language, align_store
+from asr_kd.hmm.forced_alignment import align_utterances
 from asr_kd.hmm.labels import DROPPED_FILE, Labels
-from asr_kd.hmm.states import StateInventory
+from asr_kd.hmm.states import StateInventory, monophone_states
+from asr_kd.lang.lexicon import Lexicon
+from asr_kd.nets.acoustic_model import AcousticModel
 
 
 @pytest.fixture
@@ -80,6 +85,33 @@ def test_several_processes_give_the_same_labels(pipeline: Pipeline, tmp_path: Pa
     words = [str(word) for word in (data, exp / "lang", exp / "frames/dev", exp / "mono", tmp_path / "ali")]
     assert main(["align", "--nj", "2", *words]) == 0
     np.testing.assert_array_equal(Labels.load(tmp_path / "ali").pdfs, Labels.load(exp / "ali/dev").pdfs)
+
+
+def test_the_scores_are_log_posteriors_less_the_log_prior(
+    make_store: Callable[..., FrameStore], make_model: Callable[..., AcousticModel]
+) -> None:
+    lexicon = Lexicon((("A", ("x", "y")), ("B", ("y",))))
+    states = monophone_states(lexicon, "SIL", 2, 1)
+    store = make_store([30, 25, 40])
+    model = make_model(store, num_pdfs=states.num_pdfs)
+    model.log_prior = torch.log_softmax(torch.tensor([4.0, 0.0, 2.0, -2.0, 1.0]), dim=0)
+    transcripts = {name: ("A", "B", "A") for name, _ in store.index.slices()}
+    found, dropped = align_store(
+        model, store, transcripts, Language(lexicon, states), AlignOptions(), device=torch.device("cpu")
+    )
+    assert not dropped
+
+    def aligned(log_prior: torch.Tensor) -> np.ndarray:
+        scores = {
+            name: (model.log_posteriors(store.windows(frames)) - log_prior).numpy()
+            for name, frames in store.index.slices()
+        }
+        items = [(name, transcripts[name], own) for name, own in scores.items()]
+        paths = [path.pdfs for path in align_utterances(items, lexicon, states)]
+        return np.concatenate([path for path in paths if path is not None])
+
+    np.testing.assert_array_equal(found, aligned(model.log_prior))
+    assert (found != aligned(torch.zeros(5))).any()
 
 
 def test_nothing_that_can_be_aligned_is_an_error(

@@ -11,7 +11,7 @@ from asr_kd.errors import UsageError
 from asr_kd.frames.store import FrameIndex
 from asr_kd.hmm.context_statistics import ContextStatistics, contexts_of_frames
 from asr_kd.hmm.states import Question, StateInventory, leaves, monophone_states
-from asr_kd.hmm.tying import TyingOptions, log_likelihood, tie_states
+from asr_kd.hmm.tying import TyingOptions, log_likelihood, phone_questions, tie_states
 from asr_kd.lang.lexicon import Lexicon
 
 LEXICON = Lexicon((("A", ("x", "y")), ("B", ("z", "z"))))
@@ -79,6 +79,33 @@ def test_the_first_split_is_the_one_that_is_there() -> None:
     assert node.side == "left"
     assert tied.pdfs("x", "y", "SIL")[0] != tied.pdfs("x", "z", "SIL")[0] == tied.pdfs("x", "x", "y")[0]
     assert len(set(pdf_C)) == tied.num_pdfs
+
+
+def test_the_split_that_gains_most_comes_first_whatever_state_it_is_of() -> None:
+    means = everywhere(16.0)  # not as far from the 10 of x elsewhere
+    much = (3, 1, 2)  # the last state of z after y
+    means |= {context: 50.0 for context in means if context[:3] == much}
+    for leaves_more, split in ((1, {("z", 1)}), (2, {("x", 0), ("z", 1)})):
+        options = TyingOptions(num_leaves=INVENTORY.num_pdfs + leaves_more, min_frames=50)
+        tied, _ = tie_states(statistics(means, 100), INVENTORY, options)
+        found = {
+            (phone, place)
+            for phone, states in tied.phones.items()
+            for place, state in enumerate(states)
+            if isinstance(state, Question)
+        }
+        assert found == split
+
+
+@pytest.mark.parametrize(("side", "alike"), [("left", {"x", "z"}), ("right", {"x", "y"})])
+def test_questions_are_the_phones_and_what_of_them_is_heard_merged_nearest_first(side: str, alike: set[str]) -> None:
+    first, last = {1: 0.0, 2: 2.0, 3: 20.0}, {1: 0.0, 2: 20.0, 3: 2.0}
+    means = {(phone, place, 0, 0): (first, last)[place][phone] for phone in (1, 2, 3) for place in (0, 1)}
+    given_stats = statistics(means | {(0, 0, 0, 0): -90.0}, 100)
+    stats = np.concatenate([given_stats.count[:, None], given_stats.first, given_stats.second], axis=1)
+    asked = phone_questions(given_stats, stats, side)
+    found = [{NAMES[phone] for phone in np.flatnonzero(mask)} for mask in asked]
+    assert found == [*({name} for name in NAMES), alike, {"x", "y", "z"}]
 
 
 def test_statistics_and_trees_name_the_same_pdf() -> None:

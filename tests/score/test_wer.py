@@ -76,8 +76,8 @@ def test_the_total_is_jiwers_but_for_one_error_in_a_thousand() -> None:
     assert fewest <= int(errors.sum()) <= 1.001 * fewest
 
 
-# Reference, hypothesis and what sclite (of Debian's sctk 2.4.10-20151007) makes of them, words being letters. Each has
-# another alignment that costs the same.
+# Reference, hypothesis and what sclite 2.10 (of Debian's sctk 2.4.10-20151007) makes of them, words being letters.
+# Each has another alignment that costs the same.
 SCLITES = [
     ("adb", "dbb", "DCIC"),
     ("cad", "abb", "DCIS"),

@@ -85,3 +85,13 @@ def test_an_interrupted_epoch_goes_on_where_it_was(store: FrameStore) -> None:
     whole = [batch.frames_B.tolist() for batch in frames.epoch(seed=1, epoch=1, batch_size=12)]
     rest = [batch.frames_B.tolist() for batch in frames.epoch(seed=1, epoch=1, batch_size=12, first_batch=2)]
     assert rest == whole[2:]
+
+
+def test_sets_of_one_size_come_in_different_orders(store: FrameStore) -> None:
+    half = store.num_frames // 2
+    inside_N = np.arange(store.num_frames) < half
+    batches = [batch.frames_B.tolist() for batch in paired(store, inside_N).epoch(seed=1, epoch=0, batch_size=20)]
+    inside = [frame for batch in batches for frame in batch if frame < half]
+    outside = [frame - half for batch in batches for frame in batch if frame >= half]
+    assert sorted(inside) == sorted(outside) == list(range(half))
+    assert inside != outside

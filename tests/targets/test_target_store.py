@@ -106,6 +106,21 @@ def test_the_seed_draws_another_tail(tmp_path: Path, made: Made) -> None:
     assert not torch.equal(one.rows, two.rows)
 
 
+def test_equal_frames_of_two_chunks_have_tails_of_their_own(
+    tmp_path: Path,
+    make_store: Callable[..., FrameStore],
+    make_model: Callable[..., AcousticModel],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store_module, "CHUNK_FRAMES", 10)
+    store = make_store([np.ones((20, 3), np.float32)])
+    targets = written(tmp_path, (store, {Path("m"): make_model(store)}), top_k=2, tail_samples=6)
+    ids_BK, probs_BK = TargetReader([targets], CPU).sparse_batch(torch.arange(20))
+    assert torch.equal(ids_BK[:10, :2], ids_BK[10:, :2])
+    assert torch.equal(probs_BK[:10], probs_BK[10:])
+    assert not torch.equal(ids_BK[:10, 2:], ids_BK[10:, 2:])
+
+
 def test_the_default_options_serve_an_inventory_smaller_than_the_top(
     tmp_path: Path, make_store: Callable[..., FrameStore], make_model: Callable[..., AcousticModel]
 ) -> None:

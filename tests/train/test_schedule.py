@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from asr_kd.errors import UsageError
+from asr_kd.nets.dnn import DNN, NetOptions
 from asr_kd.train.schedule import NewBob, OptimizerOptions, cosine_factor, limit_norms, make_optimizers
 
 
@@ -52,6 +53,19 @@ def test_the_optimiser_is_the_one_asked_for(optimizer: str) -> None:
     # Adam's first step is the learning rate, that of SGD with Nesterov momentum (1 + momentum) times the gradient.
     expected = -0.1 if optimizer == "adam" else -0.1 * 2 * 1.9
     assert float(net.weight.detach() - before) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
+def test_without_a_gradient_weights_decay_by_learning_rate_times_weight_decay(optimizer: str) -> None:
+    net = DNN(4, 3, NetOptions(num_layers=1, hidden_dim=5), seed=1)
+    before = [parameter.detach().clone() for parameter in net.parameters()]
+    asked = OptimizerOptions(optimizer=optimizer, learning_rate=0.1, momentum=0.0, weight_decay=0.2)
+    for parameter in net.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    for made in make_optimizers(net, asked):
+        made.step()
+    for parameter, old in zip(net.parameters(), before, strict=True):
+        torch.testing.assert_close(parameter.detach(), old * (1 - 0.1 * 0.2))
 
 
 @pytest.mark.parametrize(
