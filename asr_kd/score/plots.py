@@ -18,9 +18,7 @@ _STUDENTS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 _FAINT = "#e4e4e4"
 _DPI = 160
 _PANELS = (("frame_accuracy", "frame accuracy, %   higher is better →"), ("wer", "← lower is better   WER, %"))
-_LEGEND = (
-    "dot: mean over seeds · bar: 95 % interval · ticks: single seeds · shaded: ensemble's gain"
-)
+_LEGEND = "dot: mean over seeds · bar: 95 % interval · ticks: single seeds · shaded: ensemble's gain"
 _CURVES = (("frame_accuracy", 100, "frame accuracy, %"), ("cross_entropy", 1, "cross-entropy, nats a frame"))
 
 

@@ -110,9 +110,7 @@ def _lines(results: Mapping[str, Any], name: str, metric: str) -> Figure:
     axis.grid(axis="y", color="#e4e4e4", lw=0.7)
     axis.set_axisbelow(True)
     axis.legend(frameon=False)
-    figure.supxlabel(
-        "dot: mean over seeds · bar: 95 % interval · ticks: single seeds", fontsize=8, color=_GREY
-    )
+    figure.supxlabel("dot: mean over seeds · bar: 95 % interval · ticks: single seeds", fontsize=8, color=_GREY)
     return figure
 
 
