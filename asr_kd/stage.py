@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_kd import __version__, shortcut
-from asr_kd.errors import DataError, StaleError
+from asr_kd.errors import DataError, StaleError, UsageError
 from asr_kd.options import deciding, defaults, to_dict
 from asr_kd.shortcut import RUN_FILE
 
@@ -43,12 +43,15 @@ class Stage:
         command: the command's name, as in ``asr-kd COMMAND``.
         options: the command's options, a dataclass.
         inputs: what the result is made from: a name for each and its fingerprint.
-        replace: make anew what was made otherwise, instead of an error; for what is quickly made from the rest.
+        replace: make anew what the same command made otherwise, instead of an error; for what is quickly made from
+            the rest.
     """
 
     def __init__(
         self, out: Path, *, command: str, options: Any, inputs: Mapping[str, str], replace: bool = False
     ) -> None:
+        if not out.name:
+            raise UsageError(f"'{out}': not a directory to make; give it a name")
         self._replace, self._replacing = replace, False
         self.out = out
         self.partial = out.with_name(out.name + ".partial")
@@ -66,7 +69,8 @@ class Stage:
             return False
         run = read_run(self.out)
         differences = self._differences(run.get("identity", {}))
-        if differences and self._replace:
+        of_this_command = run.get("identity", {}).get("command") == self._identity["command"]
+        if differences and self._replace and of_this_command:
             log.info("%s: made with %s, made anew", self.out, "; ".join(differences))
             self._replacing = True  # it stays until there is another
             return False
@@ -85,6 +89,7 @@ class Stage:
             StaleError: another process is making the same directory, or has made it since `finished` was asked.
         """
         with self._alone():
+            self._check_nothing_is_lost()
             _remove(self.partial)
             try:
                 with self._working() as partial:

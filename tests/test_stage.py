@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from asr_kd import stage as stage_module
-from asr_kd.errors import DataError, StaleError
+from asr_kd.errors import DataError, StaleError, UsageError
 from asr_kd.options import option
 from asr_kd.stage import Stage, checksums, digest, file_sha256, fingerprint, read_run, replacing, write_json, write_text
 
@@ -336,3 +336,27 @@ def test_a_second_process_is_told_that_the_directory_is_being_made(out: Path) ->
     assert first.finished()
     assert (out / "file").read_text() == "first"
     assert not out.with_name("out.lock").exists()
+
+
+def test_what_another_command_made_is_never_replaced(out: Path) -> None:
+    """An OUT that was forgotten on the command line makes the last input the output."""
+    finish(out)
+    stage = Stage(out, command="report", options=Options(out=out), inputs={"data": "abc"}, replace=True)
+    with pytest.raises(StaleError, match=r"made with command try \(now report\)"):
+        stage.finished()
+    assert (out / "file").read_text() == "content"
+
+
+def test_another_command_does_not_throw_interrupted_training_away(out: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), made(out).resuming() as partial:
+        (partial / "checkpoint.safetensors").write_text("hours")
+        raise KeyboardInterrupt
+    with pytest.raises(StaleError, match=r"interrupted run with command try"), made(out, command="other").writing():
+        pass
+    assert (out.with_name("out.partial") / "checkpoint.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", [".", "/", ""])
+def test_a_place_that_has_no_name_cannot_be_made(name: str) -> None:
+    with pytest.raises(UsageError, match="give it a name"):
+        made(Path(name))

@@ -69,6 +69,7 @@ def run(options: Options) -> None:
     path, model = next(iter(models.items()))
     check_states(model, graph.states_fingerprint, model_path=path, other_path=options.graph)
     check_labelled(labels, path, model.card.states_fingerprint)
+    _utterances(options.test_data, test)  # what is wrong with it is said before an hour of tuning
     scorer = Scorer(list(models.values()), device, options.nj)
     decoder = Decoder(graph, options.search, options.nj)
     with stage.writing() as partial:

@@ -34,6 +34,11 @@ class Options:
     def __post_init__(self) -> None:
         if (self.decoded is None) == (self.acoustic_scale is None):
             raise UsageError("asr-kd make-bundle: give either --decoded DIR or --acoustic-scale")
+        for flag, value in (("--acoustic-scale", self.acoustic_scale), ("--beam", self.beam)):
+            if value is not None and not value > 0:
+                raise UsageError(f"{flag} must be above 0, got {value:g}")
+        if self.max_active is not None and self.max_active < 2:
+            raise UsageError(f"--max-active must be at least 2, got {self.max_active}")
 
 
 def run(options: Options) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asr_kd.errors import DataError
+from asr_kd.errors import DataError, UsageError
 from asr_kd.options import option
 from asr_kd.score.report import read_results, render
 from asr_kd.stage import write_text
@@ -17,6 +17,10 @@ log = logging.getLogger(__name__)
 class Options:
     results: tuple[Path, ...] = option("results.json files, from asr-kd score", positional=True)
     out: Path = option("page to write, such as RESULTS.md", positional=True)
+
+    def __post_init__(self) -> None:
+        if self.out.suffix == ".json":
+            raise UsageError(f"{self.out}: the page to write comes last and is no .json file; name it, as RESULTS.md")
 
 
 def run(options: Options) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from asr_kd.errors import AlignmentError
+from asr_kd.errors import AlignmentError, UsageError
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.forced_alignment import align_utterances
 from asr_kd.hmm.labels import write_labels
@@ -32,6 +32,10 @@ class AlignOptions:
     """How frames are aligned."""
 
     align_scale: float = option("weight of the acoustic scores in forced alignment", default=1.0)
+
+    def __post_init__(self) -> None:
+        if not self.align_scale > 0:
+            raise UsageError(f"--align-scale must be above 0, got {self.align_scale:g}")
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def forked_map(
     Args:
         function: called in a forked process.
         items: names, for messages, and values; values and results are sent through pipes.
-        nj: worker processes.
+        nj: worker processes; 0 counts as 1.
         timeout_s: seconds of processor time after which one call is stopped, or a function of the value that
             gives them. Processor time, so that a busy or suspended machine stops nothing.
 
@@ -41,6 +41,7 @@ def forked_map(
         DecodeError: a call hung or its process died; the message has the value's name.
         AsrKdError: as the function raised it.
     """
+    nj = max(nj, 1)
     workers: list[_Worker] = []
     context = multiprocessing.get_context("fork")
     done: dict[int, tuple[str, R]] = {}

@@ -74,6 +74,12 @@ def flat_start(
         log.info("round %d: %.1f %% of the labels changed", number, 100 * changed)
         if changed <= options.settled:
             break
+    else:
+        log.warning(
+            "%.1f %% of the labels still changed in the last round (--settled %g): ask for more --num-rounds",
+            100 * changed,
+            options.settled,
+        )
     shutil.copyfile(here / MODEL_FILE, directory / MODEL_FILE)
     write_json(directory / "rounds.json", rounds)
 

@@ -228,6 +228,21 @@ def test_a_model_that_heard_whole_speakers_is_packed_with_a_warning(
     assert all("each recording as a speaker of its own" in line for line in warned)
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--acoustic-scale", "-1"), "--acoustic-scale must be above 0"),
+        (("--acoustic-scale", "0.3", "--beam", "nan"), "--beam must be above 0"),
+        (("--acoustic-scale", "0.3", "--max-active", "0"), "--max-active must be at least 2"),
+    ],
+)
+def test_a_search_that_finds_nothing_makes_no_bundle(
+    tmp_path: Path, complaint: Callable[[], str], flags: tuple[str, ...], said: str
+) -> None:
+    assert main(["make-bundle", *flags, "model", "graph", str(tmp_path / "bundle")]) == 2
+    assert said in complaint()
+
+
 @pytest.mark.parametrize("flags", [[], ["--decoded", "d", "--acoustic-scale", "0.3"]])
 def test_scale_and_penalty_come_from_one_place(
     pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str], flags: list[str]

@@ -11,6 +11,7 @@ from tone_pipeline import Pipeline
 
 from asr_kd.cli.main import main
 from asr_kd.corpus.data_dir import Utterance, load_data_dir, write_data_dir
+from asr_kd.errors import UsageError
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.align_store import AlignOptions, Language, align_store
 from asr_kd.hmm.forced_alignment import align_utterances
@@ -147,3 +148,9 @@ def test_a_model_of_other_features_is_refused(pipeline: Pipeline, tmp_path: Path
     assert main(["make-fbank", "--sample-rate", "8000", str(data), str(tmp_path / "frames")]) == 0
     assert align(pipeline, data, tmp_path / "ali", frames=tmp_path / "frames") == 1
     assert "make the frame store with the model's options" in complaint()
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan")])
+def test_a_scale_that_would_align_anything_is_refused(scale: float) -> None:
+    with pytest.raises(UsageError, match="--align-scale must be above 0"):
+        AlignOptions(align_scale=scale)

@@ -21,7 +21,7 @@ def numbered(count: int) -> Iterator[tuple[str, int]]:
     return ((f"u{number}", number) for number in range(count))
 
 
-@pytest.mark.parametrize("nj", [1, 3])
+@pytest.mark.parametrize("nj", [1, 3, 0])
 def test_results_come_in_order_whatever_takes_longer(nj: int) -> None:
     def work(number: int) -> int:
         sum(range(200_000 if number % 3 == 0 else 1))

@@ -101,3 +101,11 @@ def test_a_page_is_of_results_of_score_alone(tmp_path: Path, capsys: pytest.Capt
     assert main(["report", str(tmp_path / "results.json"), str(tmp_path / "RESULTS.md")]) == 1
     assert "results.json: not a results.json of asr-kd score; leave it out" in capsys.readouterr().err
     assert not (tmp_path / "RESULTS.md").exists()
+
+
+def test_a_results_json_is_never_written_over_with_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("official.json", "held-out.json"):
+        (tmp_path / name).write_text('{"systems": []}')
+    assert main(["report", str(tmp_path / "official.json"), str(tmp_path / "held-out.json")]) == 2
+    assert "the page to write comes last and is no .json file" in capsys.readouterr().err
+    assert (tmp_path / "held-out.json").read_text() == '{"systems": []}'
