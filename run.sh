@@ -75,6 +75,12 @@ if ! [[ $nj =~ ^[1-9][0-9]*$ ]]; then
   echo "error: --nj must be a number of processes, not '$nj'" >&2
   exit 2
 fi
+for name in stage stop_stage; do
+  if ! [[ ${!name} =~ ^[0-9]+$ ]]; then
+    echo "error: --${name//_/-} must be the number of a stage, 0 to 12, not '${!name}'" >&2
+    exit 2
+  fi
+done
 # What the pages of results say of the run that they are of.
 origin=(--recipe "$recipe" --protocol "$protocol" --command "./run.sh$(words_without stage stop-stage nj -- "$@")")
 # What the caller names is meant from where the caller stands.

@@ -16,6 +16,7 @@ import argparse
 import dataclasses
 import difflib
 import json
+import math
 import shlex
 import types
 import typing
@@ -227,7 +228,17 @@ def _reader(hint: Any) -> tuple[Any, bool, bool]:
         return _reader(typing.get_args(hint)[0])[0], True, False
     if hint is bool:
         return _bool, False, True
-    return hint, False, False
+    return (_finite if hint is float else hint), False, False
+
+
+def _finite(word: str) -> float:
+    value = float(word)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a number, got {word}")
+    return value
+
+
+_finite.__name__ = "float"  # what argparse calls a malformed one
 
 
 def _bool(word: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from asr_kd.decode.word_times import word_spans
+from asr_kd.errors import MismatchError
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.align_store import AlignOptions, Language, Transcripts, align_store
 from asr_kd.hmm.posteriors import load_models
@@ -46,6 +47,12 @@ def run(options: Options) -> None:
     language = _with_spelled(Language.load(options.lang), words)
     device = prepare(options.device)
     store = FrameStore(options.frames)
+    missing = words.keys() - set(store.index.utterances)
+    if missing:
+        raise MismatchError(
+            f"{options.frames}: lacks {len(missing)} utterances of {options.decoded}/hyp.txt (as {min(missing)}); "
+            "give the frames that were decoded"
+        )
     model = load_models([options.model], store, device, options.device.dtype)[options.model]
     check_states(model, language.states.fingerprint, model_path=options.model, other_path=options.lang)
     confidences = options.decoded / CONFIDENCE_FILE

@@ -232,7 +232,8 @@ def test_a_model_that_heard_whole_speakers_is_packed_with_a_warning(
     ("flags", "said"),
     [
         (("--acoustic-scale", "-1"), "--acoustic-scale must be above 0"),
-        (("--acoustic-scale", "0.3", "--beam", "nan"), "--beam must be above 0"),
+        (("--acoustic-scale", "0.3", "--beam", "0"), "--beam must be above 0"),
+        (("--acoustic-scale", "nan"), "--acoustic-scale: must be a number, got nan"),
         (("--acoustic-scale", "0.3", "--max-active", "0"), "--max-active must be at least 2"),
     ],
 )

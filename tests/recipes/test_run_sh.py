@@ -135,6 +135,12 @@ def test_an_unknown_experiment_is_named_with_those_that_exist() -> None:
     assert "'leger'" in done.stderr and "ledger" in done.stderr
 
 
+def test_a_stage_that_is_no_number_is_refused() -> None:
+    done = subprocess.run([str(ROOT / "run.sh"), "--stage", "x"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: --stage must be the number of a stage, 0 to 12, not 'x'\n"
+
+
 def test_an_unknown_recipe_is_named_with_those_that_exist() -> None:
     done = subprocess.run([str(ROOT / "run.sh"), "--recipe", "digit"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
