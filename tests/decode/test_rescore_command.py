@@ -12,7 +12,7 @@ from tone_pipeline import LEXICON, NUM_UTTERANCES, Pipeline, asr_kd
 
 from asr_kd.cli import make_ctm, rescore
 from asr_kd.decode.nbest_file import read_nbest
-from asr_kd.errors import DataError
+from asr_kd.errors import DataError, MismatchError
 from asr_kd.frames.store import FrameStore
 from asr_kd.options import parse
 from asr_kd.score.decoded import read_decoded
@@ -115,6 +115,13 @@ def test_word_times_follow_one_another_within_the_utterance(pipeline: Pipeline, 
         spoken.setdefault(utterance, []).append(word)
     hypotheses = (line.split() for line in (rescored / "hyp.txt").read_text().splitlines())
     assert spoken == {utterance: words for utterance, *words in hypotheses if words}
+
+
+def test_word_times_are_of_the_frames_that_were_decoded(pipeline: Pipeline, rescored: Path, tmp_path: Path) -> None:
+    model, out = pipeline.exp / "students/distilled-1", tmp_path / "ctm"
+    with pytest.raises(MismatchError, match="give the frames that were decoded"):
+        run(make_ctm, rescored, pipeline.exp / "lang", pipeline.exp / "frames/dev", model, out)
+    assert not out.exists()
 
 
 @pytest.mark.skipif(shutil.which("sctk") is None, reason="NIST's sctk is not installed (apt-get install sctk)")
