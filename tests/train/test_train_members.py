@@ -121,13 +121,14 @@ def cut_off(
         assert train(pipeline, command, out, *flags) == 130
 
 
-def test_what_is_left_of_other_options_does_not_decide_how_members_are_trained(
-    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_members_that_were_begun_with_other_options_are_not_thrown_away(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complaint: Callable[[], str]
 ) -> None:
     cut_off(pipeline, monkeypatch, "train-members", tmp_path, "--seeds", 1, 2)
-    assert train(pipeline, "train-members", tmp_path, "--seeds", 1, 2, "--early-stopping", 1) == 0
-    assert not (tmp_path / "1/group.json").exists()
-    assert (tmp_path / "2/model.safetensors").exists()
+    assert train(pipeline, "train-members", tmp_path, "--seeds", 1, 2, "--early-stopping", 1) == 1
+    assert "an interrupted run with --early-stopping 0 (now 1)" in complaint()
+    assert train(pipeline, "train-members", tmp_path, "--seeds", 1, 2) == 0
+    assert (tmp_path / "1/model.safetensors").exists() and (tmp_path / "2/model.safetensors").exists()
 
 
 def files(directory: Path) -> set[str]:
