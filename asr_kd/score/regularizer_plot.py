@@ -33,14 +33,14 @@ def plot_regularizer(results: Mapping[str, Any], path: Path) -> None:
             for row in parts:
                 if row["fraction"] == fraction:
                     _draw(axis, row, metric, scale, colours[row["name"]])
-            axis.set_xlim(left=0)
+            axis.set_xscale("log")  # what over-fits does so in the first passes
             axis.spines[["top", "right"]].set_visible(False)
             axis.grid(axis="y", color=_FAINT, lw=0.7)
         of_row[0].set_ylabel(label)
     for top, bottom, fraction in zip(panels[0], panels[-1], fractions, strict=True):
         top.set_title(f"{100 * fraction:g} % of the data", fontsize=10)
         bottom.set_xlabel("updates")
-    panels[0][0].legend(frameon=False, fontsize=8.5, loc="center right")
+    panels[-1][0].legend(*panels[0][0].get_legend_handles_labels(), frameon=False, fontsize=8.5, loc="upper left")
     figure.suptitle(
         ": ".join(filter(None, (name_of(results), "what a part of the data brings"))), fontsize=11, weight="bold"
     )
