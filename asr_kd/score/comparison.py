@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asr_kd.errors import DataError, MismatchError
-from asr_kd.score.bootstrap import Estimate, bootstrap_facts, estimate_ratios
+from asr_kd.score.bootstrap import Estimate, bootstrap_facts, estimate_ratios, seed_deviation
 from asr_kd.score.outcome import FRAME_METRICS, WORD_METRICS, FloatArray, Outcome, join_folds, read_outcome
 from asr_kd.score.segments import segment_errors
 from asr_kd.score.significance import bootstrap_p, matched_pairs
@@ -139,12 +139,11 @@ def _seed_errors(
     a_K: Sequence[float], b_K: Sequence[float], num_samples: int, rng: np.random.Generator
 ) -> npt.NDArray[np.float64] | None:
     """Draws of the error of a difference between two means over seeds; None where the seeds are too few to say."""
-    degrees = len(a_K) + len(b_K) - 2
-    if degrees < _LEAST_DEGREES:
+    deviation, freedom = seed_deviation((a_K, b_K))
+    if freedom < _LEAST_DEGREES:
         return None
-    squares = sum(float(np.var(values)) * len(values) for values in (a_K, b_K))
-    scale = np.sqrt(squares / degrees * (1 / len(a_K) + 1 / len(b_K)))
-    return np.asarray(scale * rng.standard_t(degrees, size=num_samples))
+    scale = deviation * np.sqrt(1 / len(a_K) + 1 / len(b_K))
+    return np.asarray(scale * rng.standard_t(freedom, size=num_samples))
 
 
 def _over_seeds(side: Side, metric: str) -> list[float]:
