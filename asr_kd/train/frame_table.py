@@ -74,7 +74,7 @@ class FrameTable:
 
     def to(self, device: torch.device) -> "FrameTable":
         """The table on a device."""
-        return FrameTable(*(getattr(self, field.name).to(device) for field in fields(self)))
+        return FrameTable(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 def table_of_stores(stores: Sequence[FrameStore], eligible: Sequence[np.ndarray | None]) -> FrameTable:
