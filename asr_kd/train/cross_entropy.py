@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 CACHE_VALUES = 1 << 20
+SAFE_SUMS = (2.0**-90, 2.0**90)  # of powers: what is too small for fp32 or bf16 does not count beside such a sum
 
 
 @dataclass(frozen=True)
@@ -68,24 +69,19 @@ def _gradient(
     of classes, memory is the limit. Whatever does not touch all classes is done for the whole batch, since each call
     costs as much as thousands of classes.
     """
-    gradient_BP, largest_B1 = torch.empty_like(logits_BP), logits_BP.new_empty(len(logits_BP), 1)
-    rows = _rows_at_a_time(logits_BP)
+    gradient_BP, rows = torch.empty_like(logits_BP), _rows_at_a_time(logits_BP)
     terms = [_Term.of(one, factor, logits_BP) for one, factor in zip(targets, factors, strict=True)]
     pieces = [term.split(rows) for term in terms]
-    for logits_RP, gradient_RP, largest_R1 in zip(*_split(rows, logits_BP, gradient_BP, largest_B1), strict=True):
-        torch.amax(logits_RP, dim=1, keepdim=True, out=largest_R1)
+    for logits_RP, gradient_RP in zip(*_split(rows, logits_BP, gradient_BP), strict=True):
         for number, piece in enumerate(pieces):
             part = next(piece)
             q_RP = gradient_RP if number == 0 else torch.empty_like(logits_RP)
             torch.gather(logits_RP, 1, part.ids_BK, out=part.picked_BK)
-            # Powers of 2 are cheaper than those of e, and their sum is the normaliser of loss and gradient alike.
-            bits = 1 / (part.temperature * math.log(2))
-            torch.add(largest_R1 * -bits, logits_RP, alpha=bits, out=q_RP).exp2_()
-            torch.sum(q_RP, dim=1, keepdim=True, out=part.sum_B1)
+            part.exponentiate(logits_RP, q_RP)
             q_RP.mul_(part.pull_B1 / part.sum_B1).scatter_add_(1, part.ids_BK, part.pulled_BK)
             if number > 0:
                 gradient_RP += q_RP
-    return gradient_BP, tuple(term.loss(largest_B1, one) for term, one in zip(terms, targets, strict=True))
+    return gradient_BP, tuple(term.loss(one) for term, one in zip(terms, targets, strict=True))
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,8 @@ class _Term:
         ids_BK: the classes.
         pull_B1: ``w T``, of the softmax.
         pulled_BK: ``-w T p``, of the classes.
-        sum_B1: to be filled: ``sum exp((z - max z) / T)``.
+        base_B1: to be filled: what is taken off the logits, so that no power leaves the range of numbers.
+        sum_B1: to be filled: ``sum exp((z - base) / T)``.
         picked_BK: to be filled: logits of the classes.
     """
 
@@ -105,6 +102,7 @@ class _Term:
     ids_BK: Tensor
     pull_B1: Tensor
     pulled_BK: Tensor
+    base_B1: Tensor
     sum_B1: Tensor
     picked_BK: Tensor
 
@@ -117,18 +115,35 @@ class _Term:
             ids_BK=targets.ids_BK,
             pull_B1=pull_B1,
             pulled_BK=pulled_BK,
+            base_B1=torch.zeros_like(pull_B1),
             sum_B1=torch.empty_like(pull_B1),
             picked_BK=torch.empty_like(pulled_BK),
         )
 
     def split(self, rows: int) -> Iterator["_Term"]:
         """A few rows at a time; they share the memory."""
-        values = (self.ids_BK, self.pull_B1, self.pulled_BK, self.sum_B1, self.picked_BK)
+        values = (self.ids_BK, self.pull_B1, self.pulled_BK, self.base_B1, self.sum_B1, self.picked_BK)
         return (_Term(self.temperature, *some) for some in zip(*_split(rows, *values), strict=True))
 
-    def loss(self, largest_B1: Tensor, targets: SparseTargets) -> Tensor:
+    def exponentiate(self, logits_RP: Tensor, out_RP: Tensor) -> None:
+        """``exp((z - base) / T)``, and its sum.
+
+        A network's logits mostly lie near zero and need no base. On the CPU that is tried first, since finding the
+        largest is one more pass over all of them; to ask a GPU whether it went well would be to wait for it.
+        """
+        # Powers of 2 are cheaper than those of e, and their sum is the normaliser of loss and gradient alike.
+        bits = 1 / (self.temperature * math.log(2))
+        if logits_RP.device.type == "cpu":
+            torch.sum(torch.mul(logits_RP, bits, out=out_RP).exp2_(), dim=1, keepdim=True, out=self.sum_B1)
+            if bool(((self.sum_B1 > SAFE_SUMS[0]) & (self.sum_B1 < SAFE_SUMS[1])).all()):
+                return
+        torch.amax(logits_RP, dim=1, keepdim=True, out=self.base_B1)
+        torch.add(self.base_B1 * -bits, logits_RP, alpha=bits, out=out_RP).exp2_()
+        torch.sum(out_RP, dim=1, keepdim=True, out=self.sum_B1)
+
+    def loss(self, targets: SparseTargets) -> Tensor:
         """``sum_B w * T^2 * -sum_K p log softmax(z / T)``, once all rows are filled."""
-        log_sum_B = (largest_B1 / self.temperature + self.sum_B1.log()).squeeze(1)
+        log_sum_B = (self.base_B1 / self.temperature + self.sum_B1.log()).squeeze(1)
         probs_BK, weights_B = targets.probs_BK.to(log_sum_B.dtype), targets.weights_B.to(log_sum_B.dtype)
         entropy_B = log_sum_B - (self.picked_BK * probs_BK).sum(dim=1) / self.temperature
         return (entropy_B @ weights_B) * self.temperature**2

@@ -59,3 +59,24 @@ def test_several_targets_together_equal_each_alone_however_their_losses_are_weig
     torch.testing.assert_close(*(torch.autograd.grad(total, logits_BP)[0] for total in (together, apart)))
     (alone,) = torch.autograd.grad(sparse_cross_entropies(logits_BP, targets)[-1], logits_BP)
     torch.testing.assert_close(alone, torch.autograd.grad(dense_loss(logits_BP, targets[-1]), logits_BP)[0])
+
+
+@given(shifts=st.lists(st.sampled_from([-1e4, -150.0, -80.0, 0.0, 80.0, 150.0, 1e4]), min_size=1, max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_what_is_added_to_all_logits_of_a_row_changes_nothing(shifts: list[float]) -> None:
+    """Also where the powers of the logits as they are would be infinite, or all of them zero."""
+    generator = torch.Generator().manual_seed(0)
+    logits_BP = torch.randn(len(shifts), 9, generator=generator).mul_(4)
+    # As far as fp32 holds the sums without rounding.
+    logits_BP = logits_BP.mul_(64).round_().div_(64)
+    targets = SparseTargets(
+        torch.tensor([[1, 3]] * len(shifts)), torch.tensor([[0.75, 0.25]] * len(shifts)), torch.ones(len(shifts)), 2.0
+    )
+    found = []
+    for added in (torch.zeros(len(shifts)), torch.tensor(shifts)):
+        moved_BP = (logits_BP + added[:, None]).requires_grad_()
+        (loss,) = sparse_cross_entropies(moved_BP, [targets])
+        found.append((loss, torch.autograd.grad(loss, moved_BP)[0]))
+    (loss, gradient), (moved_loss, moved_gradient) = found
+    torch.testing.assert_close(moved_loss, loss, rtol=1e-5, atol=0.05)
+    torch.testing.assert_close(moved_gradient, gradient, rtol=1e-4, atol=1e-6)
