@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asr_kd.errors import UsageError
 from asr_kd.frames.store import FrameStore
 from asr_kd.nets.acoustic_model import AcousticModel, check_features, check_same_states
 from asr_kd.threads import threaded_map
@@ -27,8 +28,12 @@ def load_models(
         dtype: precision of products, as in `asr_kd.nets.device.DeviceOptions`.
 
     Raises:
+        UsageError: a model is given twice.
         MismatchError: trained on other features than the store's, or of different state inventories.
     """
+    for number, path in enumerate(paths):
+        if path.resolve() in (earlier.resolve() for earlier in paths[:number]):
+            raise UsageError(f"{path} is given twice; each model counts once")
     models = {path: AcousticModel.load(path).to(device, dtype) for path in paths}
     for path, model in models.items():
         check_features(model, store.features_fingerprint, model_path=path, store_path=store.path)

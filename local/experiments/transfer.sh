@@ -39,7 +39,7 @@ run_experiment() {
     -- "${evaluated[@]}" "$out/report"
 }
 
-# transfer_student KIND FRAMES ... -- COMMAND ...: every kind gets about the updates that six passes over all frames are.
+# transfer_student KIND FRAMES ... -- COMMAND ...: every kind gets the updates of about $transfer_passes passes over all.
 transfer_student() {
   local kind=$1 frames=() epochs
   shift
@@ -48,7 +48,7 @@ transfer_student() {
     shift
   done
   shift
-  epochs=$((6 * most / $(frames_in "${frames[@]}")))
+  epochs=$((transfer_passes * most / $(frames_in "${frames[@]}")))
   job "$exp/log/transfer-$kind-$seed.log" "$@" --device "$device" --seed "$seed" \
     --num-epochs "$epochs" --watch-every "$(((epochs + 5) / 6))" "${dev[@]}" -- "${frames[@]}" "$out/students/$kind-$seed"
 }

@@ -8,6 +8,7 @@ student_seeds="11 12"                  # not the members': a student must not st
 students="distilled distilled_small"   # conf/<name>.conf each; the first one is bundled
 transfer="train extra"                 # data sets the students learn from
 untranscribed="extra"
+transfer_passes=4                      # as many as distilled.conf has epochs
 lexicon=recipes/fsdd/conf/lexicon.txt
 package_extras=synthesis
 default_protocol=official
