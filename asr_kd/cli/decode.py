@@ -62,6 +62,8 @@ def run(options: Options) -> None:
     device = prepare(options.device)
     graph = DecodingGraph.load(options.graph)
     dev, test = FrameStore(options.dev_frames), FrameStore(options.test_frames)
+    if dev.path.resolve() == test.path.resolve():
+        log.warning("%s is dev and test set: figures tuned on the test set are too good", test.path)
     check_same_features([test, dev])
     models = load_models(options.models, test, device, options.device.dtype)
     (labels,) = match_labels([test], [Labels.load(options.test_labels)])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from asr_kd.errors import MismatchError
+from asr_kd.errors import MismatchError, UsageError
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm import posteriors
 from asr_kd.hmm.posteriors import load_models, mean_log_posteriors, utterance_log_posteriors
@@ -106,3 +106,10 @@ def test_models_of_other_features_or_states_are_refused(
         load_models([fitting, saved(make_model(other), tmp_path / "features")], store, CPU)
     with pytest.raises(MismatchError, match="another"):
         load_models([fitting, saved(make_model(store, states="another"), tmp_path / "states")], store, CPU)
+
+
+def test_a_model_counts_once(tmp_path: Path, make_store: MakeStore, make_model: MakeModel) -> None:
+    store = make_store([5])
+    path = saved(make_model(store), tmp_path / "model")
+    with pytest.raises(UsageError, match="twice"):
+        load_models([path, tmp_path / "." / "model"], store, CPU)
