@@ -29,7 +29,7 @@ run_experiment() {
       'BEGIN { epochs = passes / part; print sprintf(epochs < 10 ? "%.0f" : "%.2g", epochs) + 0 }')
     for seed in "${regularizer_seeds[@]}"; do
       regularizer_run "hard" hard "${hard[@]}"
-      regularizer_run "hard, early stopping" early "${hard[@]}" --early-stopping 5
+      regularizer_run "hard, early stopping" early "${hard[@]}" --early-stopping 8
       regularizer_run "soft, single model" single "${soft[@]}" --soft-targets "$out/soft-single"
       regularizer_run "soft, ensemble" ensemble "${soft[@]}" --soft-targets "$exp/soft/train"
     done
@@ -42,7 +42,8 @@ run_experiment() {
 regularizer_run() {
   local name=$1 kind=$2 model=$out/models/$2-$fraction-$seed
   shift 2
-  # The cross-entropy of hard targets is lowest after a pass or two: the first looks are close together.
+  # The cross-entropy of hard targets is lowest after a pass or two: the first looks are close together. Their accuracy
+  # may dip there and rise again: early stopping waits for eight looks, eight times as many passes.
   job "$exp/log/regularizer-$kind-$fraction-$seed.log" "$@" \
     --device "$device" --seed "$seed" --train-fraction "$fraction" --fraction-seed "$seed" \
     --num-epochs "$epochs" --watch-growth 1.3 --labels "$exp/ali/train" "${dev[@]}" \
