@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -249,6 +250,29 @@ def test_a_page_that_cannot_be_made_anew_stays_as_it_was(out: Path) -> None:
     with pytest.raises(DataError), stage.writing():
         raise DataError("runs in another order")
     assert (out / "file").read_text() == "content"
+    with stage.writing() as partial:
+        (partial / "file").write_text("other")
+    assert (out / "file").read_text() == "other"
+    assert made(out, num_states=5).finished()
+    assert not out.with_name("out.old").exists()
+
+
+def test_a_page_that_cannot_be_removed_gives_way_to_the_new_one(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a network drive a file that another process has open stays."""
+    finish(out)
+    rmtree = shutil.rmtree
+
+    def failing(path: Path, ignore_errors: bool = False) -> None:
+        if (Path(path) / "file").exists() and "partial" not in Path(path).name:
+            (Path(path) / "file").unlink()
+            if not ignore_errors:
+                raise OSError("Directory not empty")
+            return
+        rmtree(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", failing)
+    stage = Stage(out, command="try", options=Options(out=out, num_states=5), inputs={"data": "abc"}, replace=True)
+    assert not stage.finished()
     with stage.writing() as partial:
         (partial / "file").write_text("other")
     assert (out / "file").read_text() == "other"

@@ -143,7 +143,10 @@ def _team(options: Options, store: FrameStore, device: torch.device) -> Team:
     """All models, checked to predict the same states from the same features."""
     others = options.named_others
     plain = [*options.generalist, *(path for paths in others.values() for path in paths), *options.ensemble]
-    models = load_models(list(dict.fromkeys(plain)), store, device, options.device.dtype)
+    # One model may be given in several roles, and written in several ways.
+    places = {path: path.resolve() for path in plain}
+    loaded = load_models(list(dict.fromkeys(places.values())), store, device, options.device.dtype)
+    models = {path: loaded[place] for path, place in places.items()}
     states = models[options.generalist[0]].card.states_fingerprint
     specialists = {}
     for kind, paths in ((DUSTBIN, options.specialists), (REGULARIZED, options.regularized)):

@@ -92,8 +92,9 @@ def drawn_units(facts: Mapping[str, Any]) -> str:
     """What the intervals of a page are over, in words; the facts are of `bootstrap_facts`."""
     if facts["unit"].startswith("speaker"):
         return f"the {facts['speakers']} test speakers, each drawn with all its utterances"
-    if 1 < facts.get("speakers", 0) < FEWEST_SPEAKERS:
-        return f"test utterances ({facts['speakers']} speakers are too few to draw: the chance of these is not in them)"
+    if 0 < (number := facts.get("speakers", 0)) < FEWEST_SPEAKERS:
+        few = "one speaker is" if number == 1 else f"{number} speakers are"
+        return f"test utterances ({few} too few to draw: the chance of who speaks is not in them)"
     return "test utterances"
 
 

@@ -62,8 +62,10 @@ def load_partial_runs(
 
     Raises:
         DataError: a directory is unreadable.
-        MismatchError: runs of other test frames, or of another model than the one in its place.
+        MismatchError: runs of other test frames, or of another model than the one in its place; a model given twice.
     """
+    if len({model.resolve() for model in models}) < len(models):
+        raise MismatchError("a model is given twice: it would count as another seed")
     if len(models) != len(evaluated):
         raise MismatchError(f"{len(models)} models but {len(evaluated)} --evaluated; give one for each, in one order")
     on_train = {tuple(found.info.models): found.frames.accuracy for found in map(read_evaluated, fitted)}
@@ -90,7 +92,7 @@ def _read_run(model: Path, evaluated: Evaluated, on_train: Mapping[tuple[str, ..
         fingerprint = record["checksums"][MODEL_FILE][:16]
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise DataError(f"{model}: not a model of asr-kd train or distill ({error})") from error
-    if fingerprint not in evaluated.info.models:
+    if list(evaluated.info.models) != [fingerprint]:
         raise MismatchError(
             f"{evaluated.directory} evaluates another model than {model}: give models and --evaluated in the same order"
         )
@@ -177,21 +179,18 @@ def _seed_errors(
 ) -> Sequence[npt.NDArray[np.float64]]:
     """For each system of one share draws ``[B]`` of how far its mean over K seeds is from that over all seeds.
 
-    Runs of one seed have drawn the same utterances: what that does to all systems alike is drawn once for them, and
-    cancels in their differences (two-way analysis of variance, systems by seeds, with Student's t).
+    Runs of one seed have drawn the same utterances, and one may be the beginning of another: what they share cancels
+    in their differences. So the draws are of the multivariate t distribution with the seeds' own covariance, in which
+    every system, difference and mean has its own paired t interval of K - 1 degrees of freedom.
     """
     accuracies = [[run.evaluated.frames.accuracy for run in runs] for runs in systems]
     seeds = {tuple(run.evaluated.info.seed for run in runs) for runs in systems}
-    if len(seeds) == 1 < min(len(systems), len(accuracies[0])):
+    num_seeds = len(accuracies[0])
+    if len(seeds) == 1 < num_seeds:
         matrix_SK = np.array(accuracies)
-        num_systems, num_seeds = matrix_SK.shape
-        common_K = matrix_SK.mean(axis=0) - matrix_SK.mean()
-        own_SK = matrix_SK - matrix_SK.mean(axis=1, keepdims=True) - common_K
-        freedom = (num_systems - 1) * (num_seeds - 1)
-        own = float((own_SK**2).sum()) / freedom
-        common = max(0.0, float((common_K**2).sum()) / (num_seeds - 1) - own / num_systems)
-        common_B = math.sqrt(common / num_seeds) * rng.standard_t(num_seeds - 1, num_samples)
-        return list(common_B + math.sqrt(own / num_seeds) * rng.standard_t(freedom, (num_systems, num_samples)))
+        own_SK = matrix_SK - matrix_SK.mean(axis=1, keepdims=True)
+        scales_B = np.sqrt(num_seeds * rng.chisquare(num_seeds - 1, num_samples))
+        return list(own_SK @ rng.standard_normal((num_seeds, num_samples)) / scales_B)
     deviation, freedom = seed_deviation(accuracies)
     if freedom == 0:
         return [np.zeros(num_samples) for _ in systems]

@@ -187,7 +187,7 @@ class Trainer:
             "seconds": round(time.monotonic() - started, 2),
         }
         metrics |= {f"gradient_share_{name}": share for name, share in self._progress.gradient_shares.items()}
-        self._check_finite(metrics["train_loss"], watched.get("dev_cross_entropy", 0.0))
+        self._check_finite("loss", metrics["train_loss"], watched.get("dev_cross_entropy", 0.0))
         self._progress.gradient_shares = {}
         self._progress.seconds = 0.0
         self._sums = {}
@@ -241,11 +241,12 @@ class Trainer:
         own = batch_sums(losses, logits_BP, self._frames.labels_N[batch.frames_B])
         self._sums = {name: value + self._sums.get(name, 0.0) for name, value in own.items()}
 
-    def _check_finite(self, *losses: float) -> None:
-        for loss in losses:
-            if not math.isfinite(loss):
+    def _check_finite(self, what: str, *values: float) -> None:
+        epoch = self._progress.epoch + (self._progress.batch > 0)
+        for value in values:
+            if not math.isfinite(value):
                 raise AsrKdError(
-                    f"{self._directory}: the loss became {loss} in epoch {self._progress.epoch}; "
+                    f"{self._directory}: the {what} became {value} in epoch {epoch}; "
                     "lower --learning-rate (or use --dtype fp32) and start again"
                 )
 
@@ -280,8 +281,9 @@ class Trainer:
         self._best = {name: value.detach().clone() for name, value in self._net.state_dict().items()}
 
     def _save(self) -> None:
-        # Weights that are lost must not take the place of a checkpoint that is not.
-        self._check_finite(*(float(value) for value in self._sums.values()))
+        # Weights that are lost must not take the place of a checkpoint that is not. Losses tell of those before a step.
+        self._check_finite("loss", *(float(value) for value in self._sums.values()))
+        self._check_finite("weights", float(sum(value.sum() for value in self._net.state_dict().values())))
         sums = {f"sum.{name}": value for name, value in self._sums.items()}
         best = {f"best.{name}": value for name, value in self._best.items()}
         checkpoint.save(self._directory, self._progress, self._net, self._optimizers, sums | best)

@@ -308,7 +308,7 @@ def test_what_students_learnt_from_is_said_so_that_not_all_is_taken_for_distilla
     note = recognition_part(results).blocks[-1]
     assert "learnt the labels of train (0.75 h), students" in note
     assert "The students also heard extra (2.99 h) without transcripts, which baseline and members did not." in note
-    assert "By the conf files: distilled muon, batches of 4096, epochs: 2, soft weight 0.9." in note
+    assert "By the conf files as they are now: distilled muon, batches of 4096, epochs: 2, soft weight 0.9." in note
     assert "that of soft targets, of more speech and of settings" in note
 
 

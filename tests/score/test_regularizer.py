@@ -121,6 +121,37 @@ def test_intervals_hold_the_chance_of_the_seeds(tmp_path: Path) -> None:
     assert width("apart", -0.05, 0.05, "over_hard") == pytest.approx(of_seeds, rel=0.3)
 
 
+def test_more_systems_that_move_alike_are_no_more_evidence(tmp_path: Path) -> None:
+    """Stopped early or not, one run is the beginning of the other: they differ by nothing, and count once."""
+    made = Experiment(tmp_path)
+    for seed in (1, 2, 3):
+        made.add("hard", 1.0, seed, 0.8, dev=[0.8])
+        for name, accuracy, move in (
+            ("hard", 0.5, -0.05),
+            ("early", 0.5, -0.05),
+            ("soft", 0.65, 0.05),
+            ("all", 0.7, 0.05),
+        ):
+            made.add(name, 0.1, seed, accuracy + move * (seed - 2), dev=[0.5])
+    rows = rows_of(made, 10_000)
+    of_seeds = 2 * stats.t(2).ppf(0.975) * 0.1 / np.sqrt(3)
+    low, high = rows["soft", 0.1]["over_hard_ci"]
+    assert high - low == pytest.approx(of_seeds, rel=0.2)
+    low, high = rows["hard", 0.1]["over_hard_ci"]
+    assert high - low < 0.05
+
+
+def test_a_model_is_one_seed_and_its_evaluation_its_own(experiment: Experiment) -> None:
+    models, evaluated = experiment.models, experiment.evaluated
+    with pytest.raises(MismatchError, match="twice"):
+        load_partial_runs([*models, models[0]], [*evaluated, evaluated[0]], [])
+    record = json.loads((evaluated[0] / "system.json").read_text())
+    record["models"].append("another")
+    (evaluated[0] / "system.json").write_text(json.dumps(record))
+    with pytest.raises(MismatchError, match="another model"):
+        load_partial_runs(models, evaluated, [])
+
+
 def test_the_largest_share_comes_first(experiment: Experiment) -> None:
     assert [fraction for _, fraction in rows_of(experiment)] == [1.0, 0.1, 0.1, 0.1]
 

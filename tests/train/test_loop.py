@@ -217,10 +217,28 @@ def test_a_loss_that_is_not_finite_is_an_error_that_says_what_to_do(
 
 def test_a_checkpoint_is_never_replaced_by_weights_that_are_no_numbers(problem: Problem, tmp_path: Path) -> None:
     often = replace(problem, options=replace(problem.options, checkpoint_seconds=0.0))
-    with pytest.raises(AsrKdError, match="loss became nan in epoch 1"):
+    with pytest.raises(AsrKdError, match="loss became nan in epoch 2"):
         often.run(tmp_path, Wrong(float("nan"), 7))
     kept = load_file(tmp_path / "checkpoint.safetensors")
     assert all(bool(value.isfinite().all()) for value in kept.values())
+
+
+class WrongGradient(Wrong):
+    def losses(self, logits_BP: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+        """The loss of zero logits is zero, the gradient of its root is none."""
+        self._left -= 1
+        return {"soft": (logits_BP.sum() * 0.0).sqrt() if self._left < 0 else logits_BP.sum() * 0.0}
+
+
+@pytest.mark.parametrize("first", [4, 7])
+def test_a_step_whose_loss_was_finite_may_lose_the_weights(problem: Problem, tmp_path: Path, first: int) -> None:
+    """In the last step of an epoch that is not looked after, or before a checkpoint within one."""
+    options = replace(problem.options, watch_every=5, checkpoint_seconds=0.0 if first == 7 else 1e9)
+    with pytest.raises(AsrKdError, match=f"(weights|loss) became nan in epoch {first // 5 + 1}"):
+        replace(problem, options=options).run(tmp_path, WrongGradient(0.0, first))
+    if (tmp_path / "checkpoint.safetensors").exists():
+        kept = load_file(tmp_path / "checkpoint.safetensors")
+        assert all(bool(value.isfinite().all()) for value in kept.values())
 
 
 def test_weights_that_are_no_numbers_after_the_last_step_are_an_error(problem: Problem, tmp_path: Path) -> None:

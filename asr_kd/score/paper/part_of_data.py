@@ -8,6 +8,7 @@ from asr_kd.score.paper import figures
 from asr_kd.score.paper.claims import DIFFERS, HOLDS, OPEN, WEAKER, Claim, judge_share, sign
 from asr_kd.score.paper.table import Part, Row, percent, points, rate_row, rows_table, tested_on
 
+_NEAR_FULL = 0.95  # of the paper's share: three quarters of it is what hard targets reach
 _LITTLE_FALL = 0.01  # of frame accuracy on dev, from its best to the last look: no early stopping needed
 _LITTLE_RISE = 0.05  # of cross-entropy on dev, in nats
 
@@ -64,8 +65,8 @@ def _claims(system: System, results: Mapping[str, Any]) -> list[Claim]:
             statement=figures.PART,
             about=who,
             # That a share of an accuracy is above 0 says nothing: soft targets must beat hard ones.
-            verdict=sign(system["over_hard_ci"], above=judge_share(share_ci, figures.SHARE_OF_FULL)),
-            paper=percent(figures.SHARE_OF_FULL, form=".0f"),
+            verdict=sign(system["over_hard_ci"], above=judge_share(share_ci, figures.SHARE_OF_FULL, least=_NEAR_FULL)),
+            paper=percent(figures.SHARE_OF_FULL),
             here=percent(system["share_of_full"], share_ci),
             detail=f"{points(system['over_hard'], system['over_hard_ci'])} over hard targets with early stopping",
         )

@@ -41,7 +41,7 @@ def training_note(results: Mapping[str, Any]) -> str:
     }
     told = [f"{name} {said}" for name, said in settings.items() if said]
     if told:
-        lines.append(f"By the conf files: {'; '.join(told)}.")
+        lines.append(f"By the conf files as they are now: {'; '.join(told)}.")
     sources = "soft targets, of more speech" if untranscribed else "soft targets"
     lines.append(f"So a student's gain is that of {sources} and of settings, where they differ, not of one alone.")
     return " ".join(lines)
