@@ -16,8 +16,8 @@ _READING = """\
 - Train: accuracy on the very frames trained on, with the final weights and without dropout. Test: all labelled
   frames of the test set. `±` is the standard deviation over seeds; each seed draws other utterances, so it holds the
   chance of that draw, too. `[ , ]` are 95 % intervals: a bootstrap over {units}, the same ones for
-  every row, and seeds (Student's t, pooled over the rows of one share; what a seed's draw does to all of them alike
-  is no part of a difference).
+  every row, and seeds (Student's t by the seeds of each row; of a difference by those of its pairs, so what a seed's
+  draw does to two rows alike is no part of it). With few seeds t is large.
 - Of full: test accuracy over that with all the data. Recovered: (row - hard) / (full - hard), of what the small data
   costs hard targets with early stopping. Over hard: the difference that this comes from, in points.
 - Over-fitting shows in the last two columns: how far accuracy on the dev set fell from its highest, and its
