@@ -150,7 +150,7 @@ class _Term:
 
 
 def _split(rows: int, *values: Tensor) -> list[tuple[Tensor, ...]]:
-    return [value.split(rows) for value in values]
+    return [value.split(rows) if rows < len(value) else (value,) for value in values]
 
 
 def _rows_at_a_time(logits_BP: Tensor) -> int:

@@ -127,6 +127,7 @@ class Trainer:
         self._watched: dict[str, Watched] = {"dev": dev} | dict(watched or {})
         self._options, self._directory, self._title = options, directory, title
         half = is_half(frames.device, options.device.dtype)
+        self._parameters = list(net.parameters())
         self._optimizers = make_optimizers(net, options.optimizer, half=half)
         self._progress = Progress()
         self._sums: dict[str, Tensor] = {}
@@ -226,7 +227,8 @@ class Trainer:
         losses = self._objective.losses(logits_BP, batch)
         if self._progress.batch == 0:
             self._progress.gradient_shares = _watched_shares(losses, logits_BP)
-        self._net.zero_grad(set_to_none=True)
+        for parameter in self._parameters:  # net.zero_grad() looks for them in every module, each time
+            parameter.grad = None
         torch.stack(list(losses.values())).sum().backward()
         self._updating = True
         for optimizer in self._optimizers:
