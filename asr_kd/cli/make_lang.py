@@ -1,6 +1,7 @@
 """Make words, phones and HMM states from a lexicon that has all words of some transcripts."""
 
 import logging
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +32,10 @@ class Options:
     def __post_init__(self) -> None:
         if self.num_states < 1 or self.silence_states < 1:
             raise ValueError("--num-states and --silence-states must be at least 1")
+        if not re.fullmatch(r"[^\s#<]\S*", self.silence_phone):
+            raise ValueError(
+                f"--silence-phone: one word that begins neither with # nor with <, not '{self.silence_phone}'"
+            )
 
 
 def run(options: Options) -> None:

@@ -1,9 +1,11 @@
 """Audio of any rate and container that libsndfile reads, as float32 mono at one rate; never silently short."""
 
 import io
+import logging
 import re
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -14,6 +16,8 @@ import soxr
 from asr_kd.corpus.data_dir import Utterance, load_data_dir
 from asr_kd.errors import DataError, UsageError
 from asr_kd.options import option
+
+log = logging.getLogger(__name__)
 
 Channel: TypeAlias = Literal["refuse", "mix"] | int
 
@@ -221,10 +225,20 @@ def _one_channel(samples_TC: np.ndarray, channel: Channel, where: str) -> np.nda
 def _resampled(samples: np.ndarray, rate: int, wanted: int | None, where: str) -> np.ndarray:
     if wanted is None or wanted == rate:
         return samples
+    if rate < wanted:
+        _warn_of_upsampling(rate, wanted)
     resampled: np.ndarray = soxr.resample(samples, rate, wanted)
     if not len(resampled):
         raise DataError(f"{where}: too short, {len(samples)} samples at {rate} Hz are none at {wanted} Hz")
     return resampled
+
+
+@cache  # once is enough
+def _warn_of_upsampling(rate: int, wanted: int) -> None:
+    log.warning(
+        "audio of %d Hz is resampled to %d Hz: there is nothing above %d Hz in it, unlike in other audio",
+        *(rate, wanted, rate // 2),
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -83,7 +83,7 @@ def sentences_of(path: Path, *, utterance_ids: bool = False) -> list[tuple[str, 
 
 
 def load_text(path: Path, *, utterance_ids: bool = False) -> NumberedText:
-    """Read a text of one sentence a line, gzipped or not, or the transcripts of a data directory.
+    """Read a text of one sentence a line, gzipped or not, or the transcripts of a data directory or its file ``text``.
 
     Args:
         path: the text.
@@ -156,4 +156,5 @@ def with_boundaries(text: NumberedText, vocabulary: Sequence[str]) -> tuple[np.n
 
 
 def _lines(path: Path, utterance_ids: bool) -> Iterator[tuple[str, ...]]:
-    return read_sentences(text_file(path), utterance_ids=utterance_ids or path.is_dir())
+    of_data_dir = path.is_dir() or (path.name == "text" and (path.parent / "utt2spk").is_file())
+    return read_sentences(text_file(path), utterance_ids=utterance_ids or of_data_dir)

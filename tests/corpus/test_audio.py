@@ -158,6 +158,14 @@ def test_resampling_keeps_a_tone_its_length_and_its_level(tmp_path: Path, rate: 
     assert np.abs(samples[: 2 * RATE - 2] - tone()[: 2 * RATE - 2])[middle].max() < 1e-3
 
 
+def test_audio_that_must_be_resampled_upwards_is_told_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, rate in (("low", 6000), ("low, too", 6000), ("high", 22050)):
+        read_audio_file(write(tmp_path / f"{name}.wav", tone(rate=rate), rate), sample_rate=RATE)
+    assert [record.getMessage() for record in caplog.records] == [
+        "audio of 6000 Hz is resampled to 16000 Hz: there is nothing above 3000 Hz in it, unlike in other audio"
+    ]
+
+
 def test_the_rate_of_the_recording_is_kept_where_none_is_asked_for(tmp_path: Path) -> None:
     assert len(read_audio_file(write(tmp_path / "a.wav", tone(rate=8000), 8000), sample_rate=None)) == 2 * 8000
 

@@ -39,6 +39,16 @@ def test_topology_and_positions_are_options(data: Path, tmp_path: Path) -> None:
     assert states["phones"] == {"_": [0], "AH": [1, 2], "N": [3, 4], "OW": [5, 6], "W": [7, 8]}
 
 
+@pytest.mark.parametrize("phone", ["", "#0", "<eps>", "S IL"])
+def test_the_silence_phone_is_a_phone(
+    data: Path, tmp_path: Path, phone: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["make-lang", str(data), str(tmp_path / "lexicon.txt"), str(tmp_path / "lang")]
+    assert main([*arguments, f"--silence-phone={phone}"]) == 2
+    assert "--silence-phone: one word" in capsys.readouterr().err
+    assert not (tmp_path / "lang").exists()
+
+
 def test_words_outside_the_lexicon_stop_it(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (data / "text").write_text("u1 OH TEN\nu2 SIX\n")
     assert main(["make-lang", str(data), str(tmp_path / "lexicon.txt"), str(tmp_path / "lang")]) == 1

@@ -39,6 +39,8 @@ def test_a_data_directory_stands_for_its_transcripts(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("u1 a b\nu2 b\n")
     for path, ids in ((tmp_path, False), (tmp_path / "text", True)):
         assert load_text(path, utterance_ids=ids).counts == {"a": 1, "b": 2}
+    (tmp_path / "utt2spk").write_text("u1 s\nu2 s\n")
+    assert load_text(tmp_path / "text").counts == {"a": 1, "b": 2}
     (tmp_path / "lm.gz").write_bytes(gzip.compress(b"a b\n\nb\n"))
     text = load_text(tmp_path / "lm.gz")
     assert text.counts == {"a": 1, "b": 2}
