@@ -36,3 +36,19 @@ def test_of_a_large_store_the_projection_holds_the_rows_it_is_estimated_on_and_n
     with torch.inference_mode():
         expected = model.net.layers[:-1](store.windows(slice(0, 96))[rows])
     torch.testing.assert_close(mean_H, expected.mean(dim=0))
+
+
+def test_the_projection_is_onto_the_main_directions_each_with_variance_one(
+    make_store: Callable[..., FrameStore], make_model: Callable[..., AcousticModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context_statistics, "DIMENSIONS", 3)
+    store = make_store([200, 100])
+    model = make_model(store)
+    mean_H, projection_HD = context_statistics._projection(model, store, np.ones(300, dtype=bool), CPU)
+    with torch.inference_mode():
+        hidden_NH = model.net.layers[:-1](store.windows(slice(0, 300))).numpy()
+    projected_ND = (hidden_NH - mean_H.numpy()) @ projection_HD.numpy()
+    np.testing.assert_allclose(np.cov(projected_ND.T), np.eye(3), atol=1e-3)
+    *_, directions_KH = np.linalg.svd(hidden_NH - hidden_NH.mean(axis=0), full_matrices=False)
+    units_DH = projection_HD.numpy().T / np.linalg.norm(projection_HD.numpy(), axis=0)[:, None]
+    np.testing.assert_allclose(np.abs(units_DH @ directions_KH[:3].T), np.eye(3)[::-1], atol=1e-2)
