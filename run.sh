@@ -78,7 +78,7 @@ if ! [[ $nj =~ ^[1-9][0-9]*$ ]]; then
   exit 2
 fi
 for name in stage stop_stage; do
-  if ! [[ ${!name} =~ ^([0-9]|1[0-2])$ ]]; then
+  if ! [[ ${!name} =~ ^(0|[1-9][0-9]*)$ ]]; then
     echo "error: --${name//_/-} must be the number of a stage, 0 to 12, not '${!name}'" >&2
     exit 2
   fi
