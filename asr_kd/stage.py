@@ -197,10 +197,12 @@ class Stage:
             shortcut.KEY: self._shortcut,
         }
         write_json(self.partial / RUN_FILE, run)
-        before = self.out.with_name(self.out.name + ".old")
-        if self._replacing:
-            _remove(before)
-            self.out.rename(before)
+        if not self._replacing:
+            self.partial.rename(self.out)
+            return
+        before = self.out.with_name(self.out.name + ".replaced")
+        _remove(before)
+        self.out.rename(before)
         self.partial.rename(self.out)
         shutil.rmtree(before, ignore_errors=True)
 

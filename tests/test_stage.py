@@ -254,7 +254,19 @@ def test_a_page_that_cannot_be_made_anew_stays_as_it_was(out: Path) -> None:
         (partial / "file").write_text("other")
     assert (out / "file").read_text() == "other"
     assert made(out, num_states=5).finished()
-    assert not out.with_name("out.old").exists()
+    assert not out.with_name("out.replaced").exists()
+
+
+def test_what_lies_beside_a_directory_is_not_touched(out: Path) -> None:
+    finish(out)
+    backup = out.with_name("out.old")
+    out.rename(backup)
+    finish(out)
+    stage = Stage(out, command="try", options=Options(out=out, num_states=5), inputs={"data": "abc"}, replace=True)
+    assert not stage.finished()
+    with stage.writing() as partial:
+        (partial / "file").write_text("other")
+    assert (backup / "file").read_text() == "content"
 
 
 def test_a_page_that_cannot_be_removed_gives_way_to_the_new_one(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

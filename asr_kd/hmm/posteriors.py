@@ -31,8 +31,9 @@ def load_models(
         UsageError: a model is given twice.
         MismatchError: trained on other features than the store's, or of different state inventories.
     """
-    for number, path in enumerate(paths):
-        if path.resolve() in (earlier.resolve() for earlier in paths[:number]):
+    places = [path.resolve() for path in paths]
+    for path, place in zip(paths, places, strict=True):
+        if places.count(place) > 1:
             raise UsageError(f"{path} is given twice; each model counts once")
     models = {path: AcousticModel.load(path).to(device, dtype) for path in paths}
     for path, model in models.items():

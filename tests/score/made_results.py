@@ -12,6 +12,8 @@ from asr_kd.frames.store import FrameStore
 from asr_kd.score.evaluated import write_evaluated
 from asr_kd.score.frame_accuracy import FrameCounts
 from asr_kd.score.frame_results import frame_results, load_evaluated
+from asr_kd.score.paper.figures import Statement
+from asr_kd.score.paper.table import Part
 from asr_kd.score.regularizer import load_partial_runs, regularizer_results
 from asr_kd.specialists.results import Scored, build_results
 from asr_kd.specialists.scoring import Scores, System, TeamScores
@@ -152,3 +154,15 @@ def regularizer(folder: Path, *, soft: float = 0.57, dev: Sequence[float] = (0.3
     runs = load_partial_runs(made.models, made.evaluated, [])
     found = regularizer_results(runs, full="hard", hard="hard, early stopping", num_samples=300, seed=1)
     return plain({"recipe": "tones", "protocol": "noisy"} | found)
+
+
+def verdict(part: Part, statement: Statement) -> str:
+    """Of the claim that a part makes of a statement."""
+    (claim,) = (claim for claim in part.claims if claim.statement == statement)
+    return claim.verdict
+
+
+def here(part: Part, statement: Statement) -> str:
+    """What that claim says of own figures."""
+    (claim,) = (claim for claim in part.claims if claim.statement == statement)
+    return f"{claim.here}; {claim.detail}"

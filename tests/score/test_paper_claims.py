@@ -31,10 +31,10 @@ from asr_kd.score.paper.kept import Said, verdicts
 from asr_kd.score.paper.part_of_data import part_of_data_part
 from asr_kd.score.paper.recognition import recognition_part
 from asr_kd.score.paper.special import NO_MORE, distilled_back_part
-from asr_kd.score.paper.table import NO_SHARE, Part, Row, share_row
+from asr_kd.score.paper.table import NO_SHARE, Row, share_row
 from asr_kd.score.paper.temperatures import image_sweep_part, speech_sweep_part
 
-from .made_results import ERRORS, images, regularizer, specialists, sweep
+from .made_results import ERRORS, here, images, regularizer, specialists, sweep, verdict
 from .test_ledger_results import results as ledger_results
 from .test_ledger_results import sums
 from .test_results import score
@@ -43,16 +43,6 @@ Make = Callable[..., Path]
 Stores = Callable[..., FrameStore]
 
 ENDS = st.tuples(st.floats(-3, 3), st.floats(-3, 3)).map(lambda ends: (min(ends), max(ends)))
-
-
-def verdict(part: Part, statement: Statement) -> str:
-    (claim,) = (claim for claim in part.claims if claim.statement == statement)
-    return claim.verdict
-
-
-def here(part: Part, statement: Statement) -> str:
-    (claim,) = (claim for claim in part.claims if claim.statement == statement)
-    return f"{claim.here}; {claim.detail}"
 
 
 @pytest.fixture(scope="module")

@@ -13,24 +13,12 @@ from asr_kd.score.paper.claims import (
     OPEN,
     WEAKER,
 )
-from asr_kd.score.paper.figures import Statement
 from asr_kd.score.paper.special import NO_CONTROL, NO_MORE, distilled_back_part, specialists_part
-from asr_kd.score.paper.table import Part
 
-from .made_results import specialists
+from .made_results import here, specialists, verdict
 
 Make = Callable[..., Path]
 Stores = Callable[..., FrameStore]
-
-
-def verdict(part: Part, statement: Statement) -> str:
-    (claim,) = (claim for claim in part.claims if claim.statement == statement)
-    return claim.verdict
-
-
-def here(part: Part, statement: Statement) -> str:
-    (claim,) = (claim for claim in part.claims if claim.statement == statement)
-    return f"{claim.here}; {claim.detail}"
 
 
 @pytest.mark.parametrize(
