@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from asr_kd.errors import DataError, MismatchError
-from asr_kd.nets.device import autocast, is_half
+from asr_kd.nets.device import is_half
 from asr_kd.nets.dnn import DNN, NetOptions, num_parameters
 from asr_kd.nets.half import HalfDNN
 from asr_kd.stage import digest, file_sha256, replacing
@@ -59,8 +59,6 @@ class AcousticModel:
         self.net = net
         self.log_prior = log_prior
         self.fingerprint = fingerprint
-        self._device = torch.device("cpu")
-        self._dtype = "fp32"
         self._half: HalfDNN | None = None
 
     @property
@@ -78,19 +76,17 @@ class AcousticModel:
         """Logits ``[B, P]``, float32."""
         if self._half is not None:
             return self._half.logits(x_BW)
-        with autocast(self._device, self._dtype):
-            logits_BP: Tensor = self.net(x_BW)
-        return logits_BP.float()
+        logits_BP: Tensor = self.net(x_BW)
+        return logits_BP
 
     def to(self, device: torch.device, dtype: str = "fp32") -> "AcousticModel":
         """Move network and prior to a device; ``dtype`` is the precision of products, as in `DeviceOptions`.
 
-        In bf16 a GPU scores with the weights that the network has now.
+        In bf16 it scores with the weights that the network has now.
         """
         self.net.to(device)
         self.log_prior = self.log_prior.to(device)
-        self._device, self._dtype = device, dtype
-        self._half = HalfDNN(self.net) if device.type != "cpu" and is_half(device, dtype) else None
+        self._half = HalfDNN(self.net, keep_sums=device.type != "cpu") if is_half(device, dtype) else None
         return self
 
     def save(self, directory: Path) -> None:

@@ -3,6 +3,7 @@
 Legend: B frames of a batch, H hidden units.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,13 +13,14 @@ DRAWS = 1 << 16  # 16 random bits decide for each unit
 class Dropout(nn.Module):
     """Leaves out units of a training step with a probability, which is rounded to 1 / `DRAWS`, below 1.
 
-    Four units share a draw of 64 bits: drawing a number for each would take a quarter of a training step.
+    Four units share a draw of 64 bits: drawing a number for each would take a quarter of a training step. On the CPU
+    numpy's SFC64 draws them, in half the time of torch's Mersenne Twister.
     """
 
     def __init__(self, probability: float) -> None:
         super().__init__()
         self.dropped_draws = min(round(probability * DRAWS), DRAWS - 1)
-        self.generator: torch.Generator | None = None
+        self.generator: torch.Generator | np.random.SFC64 | None = None
 
     @property
     def scale(self) -> float:
@@ -27,7 +29,10 @@ class Dropout(nn.Module):
 
     def seed(self, seed: int, device: torch.device) -> None:
         """Make the next draw a function of ``seed`` alone."""
-        if self.generator is None:
+        if device.type == "cpu":
+            self.generator = np.random.SFC64(seed % 2**64)
+            return
+        if not isinstance(self.generator, torch.Generator):
             self.generator = torch.Generator(device=device)
         self.generator.manual_seed(seed)
 
@@ -51,6 +56,10 @@ class Dropout(nn.Module):
 
     def _kept(self, x_BH: Tensor) -> Tensor:
         """1 for each unit that stays, 0 for the others, int16."""
-        draws = torch.empty(-(-x_BH.numel() // 4), dtype=torch.int64, device=x_BH.device)
-        draws.random_(-(2**63), None, generator=self.generator)
+        number = -(-x_BH.numel() // 4)
+        if isinstance(self.generator, np.random.SFC64):
+            draws = torch.from_numpy(self.generator.random_raw(number).view(np.int64))
+        else:
+            draws = torch.empty(number, dtype=torch.int64, device=x_BH.device)
+            draws.random_(-(2**63), None, generator=self.generator)
         return draws.view(torch.int16)[: x_BH.numel()].view(x_BH.shape).ge_(self.dropped_draws - DRAWS // 2)

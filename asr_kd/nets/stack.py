@@ -29,8 +29,9 @@ class Layer:
 def stack_logits(x_BI: Tensor, layers: Sequence[Layer]) -> Tensor:
     """Logits ``[B, P]`` of ReLU layers, the last of which is linear alone; in the dtype of products.
 
-    Equals the layers one after the other: ``y = drop(relu(x W^T + b))``. The factor of dropout, which keeps the mean,
-    is multiplied onto the weights instead of the activations.
+    Equals the layers one after the other: ``y = drop(relu(x W^T + b))``. The factors of dropout, which keep the mean,
+    pass through ReLUs, as all positive factors do. So the activations go without them, and each layer's bias is divided
+    by those that its inputs lack; the last layer's weights are multiplied by all of them.
 
     Args:
         layers: the dropout of each draws its mask once.
@@ -45,18 +46,19 @@ class _Stack(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_BI: Tensor, dropouts: Sequence[Dropout | None], *parameters: Tensor) -> Tensor:
         inputs, weights, scales = [], [], []
-        y_BO = x_BI
+        y_BO, lacking = x_BI, 1.0
         for number, dropout in enumerate(dropouts):
             weight_OI, bias_O = parameters[2 * number : 2 * number + 2]
-            scale = dropout.scale if dropout is not None else 1.0
+            hidden = number < len(dropouts) - 1
+            scales.append((1.0, 1 / lacking) if hidden else (lacking, 1.0))
             inputs.append(y_BO)
-            weights.append(_scaled(weight_OI, scale).to(x_BI.dtype))
-            scales.append(scale)
-            y_BO = torch.addmm(_scaled(bias_O, scale).to(x_BI.dtype), inputs[-1], weights[-1].t())
-            if number < len(dropouts) - 1:
+            weights.append(_scaled(weight_OI, scales[-1][0]).to(x_BI.dtype))
+            y_BO = torch.addmm(_scaled(bias_O, scales[-1][1]).to(x_BI.dtype), inputs[-1], weights[-1].t())
+            if hidden:
                 y_BO.relu_()
             if dropout is not None:
                 dropout.mask_(y_BO)
+                lacking *= dropout.scale
         ctx.save_for_backward(*inputs, *weights)
         ctx.scales, ctx.master = scales, parameters[0].dtype
         return y_BO
@@ -68,9 +70,9 @@ class _Stack(torch.autograd.Function):
         grad_BO = grads[0].to(inputs[0].dtype)
         found: list[Tensor | None] = []
         for number in reversed(range(depth)):
-            x_BI, scale = inputs[number], ctx.scales[number]
-            for gradient in (grad_BO.sum(dim=0), torch.mm(grad_BO.t(), x_BI)):
-                found.append(_scaled(gradient.to(ctx.master), scale))
+            x_BI, (of_weight, of_bias) = inputs[number], ctx.scales[number]
+            found.append(_scaled(grad_BO.sum(dim=0).to(ctx.master), of_bias))
+            found.append(_scaled(torch.mm(grad_BO.t(), x_BI).to(ctx.master), of_weight))
             if number > 0:
                 grad_BO = torch.mm(grad_BO, weights[number])
                 torch.ops.aten.threshold_backward.grad_input(grad_BO, x_BI, 0.0, grad_input=grad_BO)

@@ -36,7 +36,7 @@ def test_logits_are_those_of_autocast_before_they_are_rounded(monkeypatch: pytes
     exact = net.double()(x_BW.double())
     with autocast(CPU, "bf16"):
         rounded = net.float()(x_BW).float()
-    found = HalfDNN(net).logits(x_BW)
+    found = HalfDNN(net, keep_sums=True).logits(x_BW)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.bfloat16().float(), rounded, rtol=2**-7, atol=0.05)
     assert (found != found.bfloat16().float()).double().mean() > 0.9
@@ -57,14 +57,23 @@ class Casts(TorchDispatchMode):
         return result
 
 
-def test_scoring_on_a_gpu_casts_its_input_and_no_weight() -> None:
+@torch.inference_mode()
+def test_on_the_cpu_logits_are_those_of_autocast() -> None:
+    net, x_BW = wide_net(), windows()
+    with autocast(CPU, "bf16"):
+        expected = net(x_BW).float()
+    assert torch.equal(HalfDNN(net, keep_sums=False).logits(x_BW), expected)
+
+
+@pytest.mark.parametrize("device", [CPU, GPU], ids=str)
+def test_scoring_casts_its_input_and_no_weight(device: torch.device) -> None:
     card = ModelCard(
         net=OPTIONS, input_dim=10, num_pdfs=7, features={}, features_fingerprint="f", states_fingerprint="s"
     )
-    model = AcousticModel(card, card.new_net(seed=1).eval(), torch.zeros(7)).to(GPU, "bf16")
-    x_BW = windows().to(GPU)
+    model = AcousticModel(card, card.new_net(seed=1).eval(), torch.zeros(7)).to(device, "bf16")
+    x_BW = windows().to(device)
     with Casts() as casts:
         logits_BP = model.logits(x_BW)
-    assert (logits_BP.shape, logits_BP.dtype, logits_BP.device) == ((200, 7), torch.float32, GPU)
+    assert (logits_BP.shape, logits_BP.dtype, logits_BP.device) == ((200, 7), torch.float32, device)
     assert casts.shapes == [(200, 10)]
     assert all(parameter.dtype == torch.float32 for parameter in model.net.parameters())
