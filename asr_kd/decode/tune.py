@@ -12,7 +12,7 @@ from asr_kd.options import option
 PATIENCE = 2
 
 _FEWEST = 15
-_SURE = 3.5
+_SURE = 2.5
 
 
 @dataclass(frozen=True, kw_only=True)
