@@ -86,8 +86,9 @@ done
 # What the pages of results say of the run that they are of.
 origin=(--recipe "$recipe" --protocol "$protocol" --command "./run.sh$(words_without stage stop-stage nj -- "$@")")
 # What the caller names is meant from where the caller stands.
-for name in exp_dir data_dir conf_dir; do
-  [[ ${!name} == /* || ${!name} == recipes/$recipe/* ]] || printf -v "$name" '%s' "$caller/${!name}"
+for name in exp data conf; do
+  named=${name}_dir
+  [[ ${!named} == /* || ${!named} == "recipes/$recipe/$name" ]] || printf -v "$named" '%s' "$caller/${!named}"
 done
 if [[ -n ${ASR_KD_CORPORA:-} ]]; then
   [[ $ASR_KD_CORPORA == /* ]] || export ASR_KD_CORPORA=$caller/$ASR_KD_CORPORA
@@ -182,7 +183,7 @@ run_fold() {
   local data=$1 exp=$2 fold=$3
   local labels=() dev=(--dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev")
   local lang=$exp/lang aligner=$exp/mono grammar=() members=() train_frames=() frames=() soft=() prior tying=()
-  local listed=() large="" seed set kind dir
+  local listed=() large="" number seed set kind dir
   if [[ -f $conf/tying.conf ]]; then
     lang=$exp/tied
     aligner=$exp/tied_model
@@ -220,7 +221,8 @@ run_fold() {
     done
   fi
   if at_stage 3 "alignment model by a flat start"; then
-    asr-kd flat-start --config "$conf/flat_start.conf" --device "$device" --nj "$nj" --num-threads "$nj" \
+    # So small a network trains no faster with more threads.
+    asr-kd flat-start --config "$conf/flat_start.conf" --device "$device" --nj "$nj" \
       "$data/train" "$exp/lang" "$exp/frames/train" "$exp/mono"
   fi
   if [[ -f $conf/tying.conf ]] && at_stage 4 "states in context, tied"; then
@@ -248,9 +250,10 @@ run_fold() {
       asr-kd train-members --config "$conf/train.conf" --device "$device" --seeds "${seeds_of_members[@]}" \
         --labels "${labels[@]}" "${dev[@]}" -- "${train_frames[@]}" "$exp/members"
     else
-      for seed in "${seeds_of_members[@]}"; do
+      for number in "${!seeds_of_members[@]}"; do
+        seed=${seeds_of_members[number]}
         job "$exp/log/member-$seed.log" asr-kd train --config "$conf/train.conf" --device "$device" --seed "$seed" \
-          --num-threads "$(share_of "${#members[@]}")" --labels "${labels[@]}" "${dev[@]}" -- "${train_frames[@]}" "$exp/members/$seed"
+          --num-threads "$(share_of "${#members[@]}" "$number")" --labels "${labels[@]}" "${dev[@]}" -- "${train_frames[@]}" "$exp/members/$seed"
       done
       finish_jobs
     fi

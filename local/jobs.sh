@@ -1,6 +1,6 @@
 # Commands side by side, at most $nj at a time (two on a GPU), each with a log of its own.
 # usage: job LOG COMMAND ...; job LOG COMMAND ...; finish_job LOG; finish_jobs
-#        share_of NUMBER   the cores that each of so many jobs may use
+#        share_of JOBS [PLACE]   the cores that each of so many jobs, or the one at a place among them, may use
 # shellcheck shell=bash
 
 job_pids=()
@@ -28,9 +28,14 @@ job_places() {
 }
 
 share_of() {
-  local jobs=$1 places
+  local jobs=$1 place=${2:-0} places last
   places=$(job_places)
-  ((jobs < places)) || jobs=$places
+  last=$((jobs % places))
+  if ((place >= jobs - last)); then
+    jobs=$last  # when their turn comes there is room for more
+  elif ((jobs > places)); then
+    jobs=$places
+  fi
   echo $((nj / jobs))
 }
 

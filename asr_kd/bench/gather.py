@@ -96,7 +96,7 @@ class SingleFrames(Dataset[tuple[Tensor, Tensor]]):
 
 def _singly(store: FrameStore, frames: FrameSet, batch_size: int) -> Callable[[], object]:
     context = store.left + 1 + store.right
-    dataset = SingleFrames(store.padded, torch.from_numpy(store.window_rows), frames.labels_N.cpu(), context)
+    dataset = SingleFrames(store.padded, torch.from_numpy(store.window_rows()), frames.labels_N.cpu(), context)
     generator = torch.Generator().manual_seed(0)
 
     def batch() -> object:

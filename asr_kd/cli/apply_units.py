@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_kd.lang.sentences import read_sentences
+from asr_kd.lang.sentences import read_sentences, text_file
 from asr_kd.lang.subwords import Units
 from asr_kd.lang.units import UNKNOWN, to_words
 from asr_kd.lang.zipped import writing
@@ -28,7 +28,7 @@ class Options:
 
 def run(options: Options) -> None:
     inputs = {"units": fingerprint(options.units)}
-    texts = [path / "text" if path.is_dir() else path for path in options.text]
+    texts = [text_file(path) for path in options.text]
     inputs |= {f"text {number}": file_sha256(path)[:16] for number, path in enumerate(texts, 1)}
     stage = Stage(options.out, command="apply-units", options=options, inputs=inputs)
     if stage.finished():
@@ -36,8 +36,8 @@ def run(options: Options) -> None:
     units = Units.load(options.units)
     num_words = num_pieces = num_unknown = 0
     with stage.writing() as partial, writing(partial / TEXT_FILE) as file:
-        for path, given in zip(texts, options.text, strict=True):
-            for words in read_sentences(path, utterance_ids=given.is_dir()):
+        for path in options.text:
+            for words in read_sentences(path):
                 changed = to_words(words) if options.join else units.segment(words)
                 num_words, num_pieces = num_words + len(words), num_pieces + len(changed)
                 num_unknown += changed.count(UNKNOWN)

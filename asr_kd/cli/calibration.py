@@ -52,6 +52,12 @@ class Options:
         named = [*self.models, *self.student]
         if len(set(named)) < len(named):
             raise UsageError("asr-kd calibration: a model is named twice")
+        first: dict[str, Path] = {}
+        for path in self.student:
+            if (kind := _kind(path)) in (MEMBER, ENSEMBLE):
+                raise UsageError(f"--student {path}: '{kind}' is what the page calls the models; rename this directory")
+            if first.setdefault(path.name, path) is not path:
+                raise UsageError(f"--student {first[path.name]} and {path} are both called {path.name}; rename one")
         if self.bins < 2 or self.bootstrap_samples < 100:
             raise ValueError("--bins must be at least 2, --bootstrap-samples at least 100")
         if not self.temperatures or min(self.temperatures) <= 0 or len(set(self.temperatures)) < len(self.temperatures):
@@ -118,6 +124,10 @@ def _logits(models: Sequence[AcousticModel], store: FrameStore, frames: slice, d
     return torch.cat(parts, dim=1)
 
 
+def _kind(student: Path) -> str:
+    return re.sub(r"-\d+$", "", student.name)
+
+
 def _systems(measured: dict[float, list[Reliability]], options: Options) -> dict[Key, list[tuple[str, Reliability]]]:
     """The runs of every system at every temperature: single members, their mean, and each kind of student."""
     num_members = len(options.models)
@@ -128,8 +138,7 @@ def _systems(measured: dict[float, list[Reliability]], options: Options) -> dict
         if num_members > 1:
             systems[ENSEMBLE, temperature] = [(ENSEMBLE, mean)]
         for path, run in named[num_members:]:
-            kind = re.sub(r"-\d+$", "", path.name)
-            systems.setdefault((kind, temperature), []).append((path.name, run))
+            systems.setdefault((_kind(path), temperature), []).append((path.name, run))
     return systems
 
 

@@ -29,8 +29,9 @@ from asr_kd.hmm.posteriors import load_models
 from asr_kd.nets.acoustic_model import check_states
 from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.options import group, option
+from asr_kd.score.decoded import LOOP
 from asr_kd.score.wer import align_words, count_words
-from asr_kd.stage import Stage, digest, fingerprint, write_json, write_text
+from asr_kd.stage import Stage, digest, fingerprint, read_run, write_json, write_text
 from asr_kd.train.frame_set import check_same_features
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,8 @@ class Options:
 
 
 def run(options: Options) -> None:
-    stage = Stage(options.out, command="decode", options=options, inputs=_inputs(options))
+    inputs = _inputs(options)
+    stage = Stage(options.out, command="decode", options=options, inputs=inputs)
     if stage.finished():
         return
     device = prepare(options.device)
@@ -84,6 +86,7 @@ def run(options: Options) -> None:
         )
         rtf = _recognise_test(partial, test, labels, scorer, decoder, tuned, options)
         system = describe_system(options.name, options.conf, models) | {
+            "labels": inputs["test labels"],
             "acoustic_scale": tuned.acoustic_scale,
             "insertion_penalty": tuned.insertion_penalty,
             "dev_wer": tuned.error,
@@ -91,9 +94,17 @@ def run(options: Options) -> None:
             "beam": options.search.beam,
             "max_active": options.search.max_active,
         }
+        if grammar := _grammar(options.graph):
+            system["grammar"] = grammar
         if options.nbest.num_best:
             system["nbest_rtf"] = _write_lists(partial, (dev, test), scorer, decoder, tuned, options)
         write_json(partial / "system.json", system)
+
+
+def _grammar(graph: Path) -> str | None:
+    """What a graph was made of, for `asr-kd rescore`: a fingerprint of its ARPA file, or `LOOP`; None if unknown."""
+    made = read_run(graph)["identity"]
+    return made["inputs"].get("ARPA file", LOOP) if made["command"] == "make-graph" else None
 
 
 def _inputs(options: Options) -> dict[str, str]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from asr_kd.lang.g2p import held_out_accuracy, pronounce
 from asr_kd.lang.lexicon import LEXICON_FILE, Lexicon, load_lexicon, save_lexicon
-from asr_kd.lang.numbered_text import frequent_words, load_text, text_file
+from asr_kd.lang.numbered_text import frequent_words, load_text
+from asr_kd.lang.sentences import text_file
 from asr_kd.options import option
 from asr_kd.stage import Stage, file_sha256, write_json
 

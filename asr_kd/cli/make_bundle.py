@@ -56,11 +56,15 @@ def run(options: Options) -> None:
 def _settings(options: Options) -> RecognitionSettings:
     settings: dict[str, Any] = asdict(SearchOptions()) | {"acoustic_scale": None, "insertion_penalty": 0.0}
     if options.decoded is not None:
-        decoded_with = read_run(options.decoded)["identity"]["inputs"].get("models")
-        if decoded_with != digest([fingerprint(options.model)]):
-            raise MismatchError(
-                f"--decoded {options.decoded}: not the results of {options.model}, so its tuning does not hold for it"
-            )
+        decoded_with = read_run(options.decoded)["identity"]["inputs"]
+        own = {"models": digest([fingerprint(options.model)]), "graph": fingerprint(options.graph)}
+        for name, path in (("models", options.model), ("graph", options.graph)):
+            if name not in decoded_with:
+                raise MismatchError(f"--decoded {options.decoded}: expected the output of asr-kd decode")
+            if decoded_with[name] != own[name]:
+                raise MismatchError(
+                    f"--decoded {options.decoded}: not decoded with {path}, so its tuning does not hold for it"
+                )
         decoded = json.loads((options.decoded / "system.json").read_text(encoding="utf-8"))
         settings = {name: decoded[name] for name in settings}
     given = {name: value for name in settings if (value := getattr(options, name)) is not None}

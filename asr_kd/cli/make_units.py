@@ -7,7 +7,7 @@ from pathlib import Path
 
 from asr_kd.corpus.data_dir import data_fingerprint, load_data_dir
 from asr_kd.errors import DataError
-from asr_kd.lang.sentences import read_sentences
+from asr_kd.lang.sentences import read_sentences, text_file
 from asr_kd.lang.subwords import Units, train_pieces
 from asr_kd.lang.units import Spelling, both_cases, check_characters
 from asr_kd.options import option
@@ -27,7 +27,7 @@ class Options:
     units: str = option("what is recognised: pieces of words, or characters", choices=("sentencepiece", "char"))
     vocab_size: int = option("pieces, single characters among them; for --units sentencepiece", default=500)
     text: tuple[Path, ...] = option(
-        "text to find the pieces in, beside the training set's: a sentence a line, gzipped or not",
+        "text to find the pieces in, beside the training set's: a sentence a line, gzipped or not, or data directories",
         default=(),
         affects_result=False,
     )
@@ -36,7 +36,7 @@ class Options:
 
 def run(options: Options) -> None:
     inputs = {f"data {number}": data_fingerprint(path) for number, path in enumerate(options.data, 1)}
-    inputs |= {f"text {number}": file_sha256(path)[:16] for number, path in enumerate(options.text, 1)}
+    inputs |= {f"text {number}": file_sha256(text_file(path))[:16] for number, path in enumerate(options.text, 1)}
     stage = Stage(options.out, command="make-units", options=options, inputs=inputs)
     if stage.finished():
         return

@@ -57,8 +57,12 @@ BOTH_TERMS = DistillWeights(soft_weight=1.0, hard_weight=1.0)
 
 @dataclass(frozen=True, kw_only=True)
 class StudentConf:
-    """What a conf file of `asr-kd distill` may say."""
+    """What a conf file of `asr-kd distill` with stored soft targets may say; the first four cost nothing."""
 
+    temperature: float | None = option("as of distill", default=None)
+    match_logits: bool = option("as of distill", default=False)
+    mean: str = option("as of distill", default="arithmetic")
+    transfer_weights: tuple[float, ...] = option("as of distill", default=())
     weights: DistillWeights = group(DistillWeights)
     net: NetOptions = group(NetOptions)
     train: TrainOptions = group(TrainOptions)

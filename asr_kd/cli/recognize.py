@@ -102,6 +102,11 @@ def _recordings(inputs: Iterable[Path], folder: Path) -> list[tuple[str, Path]]:
             found += [("_".join(name.split()), path) for name, path in zip(names, files, strict=True)]
         else:
             found.append((given.stem, given))
+    first: dict[str, Path] = {}
+    for name, path in found:
+        if name in first:
+            raise UsageError(f"{first[name]} and {path} would both be called '{name}'; recognise them one by one")
+        first[name] = path
     return found
 
 

@@ -23,7 +23,7 @@ from asr_kd.lang.arpa import BackoffModel
 from asr_kd.lang.units import is_piece_vocabulary, to_words
 from asr_kd.options import group, option
 from asr_kd.score.ctm import CONFIDENCE_FILE, write_confidences
-from asr_kd.score.decoded import SYSTEM_FILE, read_info, read_text
+from asr_kd.score.decoded import LOOP, SYSTEM_FILE, read_info, read_text
 from asr_kd.score.edit_distance import edit_distances, least_risk, oracle_error_rate
 from asr_kd.score.wer import align_words, count_words
 from asr_kd.stage import Stage, file_sha256, fingerprint, write_json, write_text
@@ -67,6 +67,7 @@ def run(options: Options) -> None:
     joined: Joined = to_words if in_pieces else tuple
     new = _model(options.lm, in_pieces)
     old = None if options.old_lm is None else _model(options.old_lm, in_pieces)
+    _check_old_model(system, inputs.get("old language model"), options)
     with stage.writing() as partial:
         errors = _errors(dev_reference, dev, joined)
         candidates = Candidates(dev, new, old)
@@ -88,6 +89,20 @@ def run(options: Options) -> None:
         described |= {"rtf": system.get("nbest_rtf"), "minimum_risk": options.minimum_risk}
         write_json(partial / SYSTEM_FILE, system | asdict(weights) | described | oracles)
     _report(dev_wer, system, weights, oracles)
+
+
+def _check_old_model(system: Mapping[str, Any], given: str | None, options: Options) -> None:
+    """Check that what is taken out of the costs is what the decoding graph put into them, where that is known."""
+    grammar = system.get("grammar", given or LOOP)
+    if grammar == (given or LOOP):
+        return
+    if grammar == LOOP:
+        hint = "the graph is a loop of words; leave out --old-lm"
+    elif given is None:
+        hint = "its graph has an n-gram model, whose probabilities must be taken out: give its ARPA file as --old-lm"
+    else:
+        hint = f"its graph was made from another ARPA file than --old-lm {options.old_lm}"
+    raise MismatchError(f"{options.decoded}: {hint}")
 
 
 def _system(decoded: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.options import group, option
 from asr_kd.score.origin import Origin
 from asr_kd.specialists.clusters import Clusters
-from asr_kd.specialists.ensemble import SpecialistEnsemble
+from asr_kd.specialists.ensemble import SpecialistEnsemble, warn_of_others
 from asr_kd.specialists.page import render_specialists
 from asr_kd.specialists.plot import plot_specialists
 from asr_kd.specialists.results import Scored, build_results
@@ -154,6 +154,7 @@ def _team(options: Options, store: FrameStore, device: torch.device) -> Team:
         for specialist in found:
             if specialist.kind != kind:
                 raise UsageError(f"{specialist.path}: a specialist of the kind {specialist.kind}, given as {kind}")
+        warn_of_others(found, {path: models[path] for path in options.generalist})
         if found:
             specialists[kind] = found
     return Team(

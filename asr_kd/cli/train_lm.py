@@ -24,11 +24,11 @@ from asr_kd.lang.numbered_text import (
     load_text,
     load_vocabulary,
     sentences_of,
-    text_file,
     with_boundaries,
 )
 from asr_kd.lang.perplexity import measure
 from asr_kd.lang.pruning import pruned
+from asr_kd.lang.sentences import text_file
 from asr_kd.options import option
 from asr_kd.stage import Stage, file_sha256, write_json
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -20,9 +20,11 @@ from asr_kd.options import group, option, to_dict
 from asr_kd.threads import threaded_map
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
+# What is read and transformed in one call: short utterances together, a long recording by itself.
 CHUNK_UTTERANCES = 32
+CHUNK_SECONDS = 600.0
+BYTES_A_SECOND = 32_000  # of audio of a length that no one tells: a guess is enough
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,7 @@ def build_frame_store(
     def transformed() -> Iterator[tuple[str, str, np.ndarray]]:
         kept = 0
         with tqdm(total=len(utterances), unit="utt", disable=None) as progress:
-            for chunk, all_feats in threaded_map(transform, _chunks(utterances, CHUNK_UTTERANCES), nj=nj):
+            for chunk, all_feats in threaded_map(transform, _chunks(utterances), nj=nj):
                 for utterance, feats in zip(chunk, all_feats, strict=True):
                     progress.update()
                     if not len(feats):
@@ -90,6 +92,26 @@ def build_frame_store(
     write_meta(out, index, features=options.describe(prior), extra={"left_out": left_out})
 
 
-def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for begin in range(0, len(items), size):
-        yield items[begin : begin + size]
+def _chunks(utterances: Sequence[Utterance]) -> Iterator[list[Utterance]]:
+    """Utterances to transform together: at most so many, and none beside what is long already."""
+    chunk: list[Utterance] = []
+    seconds = 0.0
+    for utterance in utterances:
+        own = _seconds(utterance)
+        if chunk and (len(chunk) == CHUNK_UTTERANCES or seconds + own > CHUNK_SECONDS):
+            yield chunk
+            chunk, seconds = [], 0.0
+        chunk.append(utterance)
+        seconds += own
+    if chunk:
+        yield chunk
+
+
+def _seconds(utterance: Utterance) -> float:
+    """About how long an utterance is: by its segment, or else by the size of its file; 0 if neither tells."""
+    if utterance.end is not None:
+        return utterance.end - utterance.start
+    try:
+        return Path(utterance.audio).stat().st_size / BYTES_A_SECOND
+    except OSError:  # a command, or an entry of an archive
+        return 0.0

@@ -121,15 +121,15 @@ class FrameStore:
         """All rows with their padding, ``[N + U * (left + right), D]``."""
         return torch.from_numpy(self._feats)
 
-    @cached_property
-    def window_rows(self) -> np.ndarray:
-        """Row of `padded` at which each frame's window starts, ``[N]`` int64."""
-        number = np.repeat(np.arange(len(self.index.counts), dtype=np.int64), self.index.counts)
-        return np.arange(self.num_frames, dtype=np.int64) + number * (self.left + self.right)
+    def window_rows(self, frames: slice = slice(None)) -> np.ndarray:
+        """Row of `padded` at which each frame's window starts, ``[B]`` int64."""
+        frames_B = np.arange(*frames.indices(self.num_frames), dtype=np.int64)
+        number_B = np.searchsorted(self.index.firsts, frames_B, side="right") - 1
+        return frames_B + number_B * (self.left + self.right)
 
     def windows(self, frames: slice, device: torch.device = CPU) -> Tensor:
         """The windows ``[B, W]`` of consecutive frames, gathered on a device: each row is sent there only once."""
-        rows_B, context = self.window_rows[frames], self.left + 1 + self.right
+        rows_B, context = self.window_rows(frames), self.left + 1 + self.right
         first, end = (int(rows_B[0]), int(rows_B[-1]) + context) if len(rows_B) else (0, context)
         return gather_windows(self.padded[first:end].to(device), torch.from_numpy(rows_B - first).to(device), context)
 

@@ -94,6 +94,8 @@ def write_labels(
 def match_labels(stores: Sequence[FrameStore], labels: Sequence[Labels]) -> list[Labels | None]:
     """The labels of each frame store, found by fingerprint; None for a store without labels.
 
+    Where several are of one store, the first of them are its labels.
+
     Raises:
         DataError: not as many labels as frames.
         MismatchError: labels that belong to none of the stores, or of different state inventories.
@@ -109,7 +111,7 @@ def match_labels(stores: Sequence[FrameStore], labels: Sequence[Labels]) -> list
                 f"{given.path}: labels of the frames {given.meta['index_fingerprint']} ({given.meta['frames']}), "
                 f"which none of {', '.join(str(store.path) for store in stores)} holds; run asr-kd align again"
             )
-    by_index = {given.meta["index_fingerprint"]: given for given in labels}
+    by_index = {given.meta["index_fingerprint"]: given for given in reversed(labels)}
     found = [by_index.get(store.index_fingerprint) for store in stores]
     for store, own in zip(stores, found, strict=True):
         if own is not None and len(own.pdfs) != store.num_frames:

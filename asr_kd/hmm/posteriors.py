@@ -16,7 +16,7 @@ from asr_kd.frames.store import FrameStore
 from asr_kd.nets.acoustic_model import AcousticModel, check_features, check_same_states
 from asr_kd.threads import threaded_map
 
-CHUNK_FRAMES = 4096
+CHUNK_FRAMES = 1024
 
 
 def load_models(
@@ -57,18 +57,24 @@ def utterance_log_posteriors(
 ) -> Iterator[tuple[str, slice, np.ndarray]]:
     """Each utterance with its frames and its log posteriors ``[T, P]`` float32.
 
+    Frames are scored in stretches of one length, whosever they are: a product of a shape that was not met before costs
+    as much to prepare, on the CPU, as hundreds of frames to multiply.
+
     Args:
-        nj: threads, each scoring utterances of its own.
+        nj: threads, each scoring stretches of its own.
     """
 
-    def score(utterance: tuple[str, slice]) -> np.ndarray:
-        frames = utterance[1]
-        parts = [
-            mean_log_posteriors(models, store.windows(slice(begin, min(begin + CHUNK_FRAMES, frames.stop)), device))
-            for begin in range(frames.start, frames.stop, CHUNK_FRAMES)
-        ]
-        scores: np.ndarray = torch.cat(parts).cpu().numpy()
+    def score(frames: slice) -> np.ndarray:
+        scores: np.ndarray = mean_log_posteriors(models, store.windows(frames, device)).cpu().numpy()
         return scores
 
-    for (name, frames), scores in threaded_map(score, store.index.slices(), nj=nj):
-        yield name, frames, scores
+    stretches = threaded_map(score, store.chunks(CHUNK_FRAMES), nj=nj)
+    held_TP, first = np.empty((0, models[0].card.num_pdfs), np.float32), 0
+    for name, frames in store.index.slices():
+        parts, end = [held_TP[frames.start - first :]], first + len(held_TP)
+        while end < frames.stop:
+            parts.append(next(stretches)[1])
+            end += len(parts[-1])
+        if len(parts) > 1:
+            held_TP, first = np.concatenate(parts), frames.start
+        yield name, frames, held_TP[frames.start - first : frames.stop - first]

@@ -126,6 +126,8 @@ class BackoffModel:
         order_T = inside.astype(np.int64)
         ngram_T = numbers_T
         for order in range(2, self.order + 1):
+            if not len(self.tables[order - 2]):
+                break  # nor is there a longer one
             history_T = np.concatenate([[ABSENT], ngram_T[:-1]])
             history_T[starts] = ABSENT
             ngram_T = find(self.tables[order - 1].keys_K, len(self.words), history_T, numbers_T)

@@ -6,7 +6,6 @@ with weighted finite-state transducers", 2008).
 
 import logging
 import math
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ from asr_kd.lang.symbols import BACKOFF, save_symbols, word_symbols
 from asr_kd.lang.zipped import reading
 
 log = logging.getLogger(__name__)
+
+_COPIED_BYTES = 1 << 20
 
 
 def word_loop(lexicon: Lexicon) -> kaldifst.StdVectorFst:
@@ -77,8 +78,14 @@ def _save_recognized(lexicon: Lexicon, path: Path) -> None:
 
 def _unzipped(path: Path, folder: Path) -> Path:
     plain = folder / "plain.arpa"
-    with reading(path, "an ARPA file, gzipped or not") as source, plain.open("wb") as target:
-        shutil.copyfileobj(source, target)
+    with reading(path, "an ARPA file, gzipped or not") as source, plain.open("wb", buffering=0) as target:
+        while some := memoryview(source.read(_COPIED_BYTES)):
+            try:
+                while some:
+                    some = some[target.write(some) :]
+            except OSError as error:
+                hint = "make room, or name another folder as TMPDIR"
+                raise GrammarError(f"{folder}: cannot unpack {path} there ({error.strerror}); {hint}") from error
     return plain
 
 

@@ -5,7 +5,7 @@ Legend: W words of the text, S sentences, T words with <s> before and </s> after
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 from asr_kd.errors import DataError
 from asr_kd.lang.arpa import UNKNOWN
 from asr_kd.lang.lexicon import SENTENCE_END, SENTENCE_START
-from asr_kd.lang.sentences import read_sentences
+from asr_kd.lang.sentences import read_sentences, text_file
 
 SPECIAL = (UNKNOWN, SENTENCE_START, SENTENCE_END)
 UNKNOWN_NUMBER, START_NUMBER, END_NUMBER = range(3)
@@ -66,18 +66,13 @@ def joined(texts: Sequence[NumberedText]) -> NumberedText:
     return NumberedText(tuple(numbers), numbers_W, np.concatenate([text.lengths_S for text in texts]))
 
 
-def text_file(path: Path) -> Path:
-    """The file of a text: of a data directory its transcripts."""
-    return path / "text" if path.is_dir() else path
-
-
 def sentences_of(path: Path, *, utterance_ids: bool = False) -> list[tuple[str, ...]]:
     """The sentences of a text of one a line, gzipped or not, or of a data directory.
 
     Raises:
         DataError: the file cannot be read, or has no words.
     """
-    if not (sentences := list(_lines(path, utterance_ids))):
+    if not (sentences := list(read_sentences(path, utterance_ids=utterance_ids))):
         raise DataError(f"{text_file(path)}: no words in it; expected one sentence a line")
     return sentences
 
@@ -92,7 +87,7 @@ def load_text(path: Path, *, utterance_ids: bool = False) -> NumberedText:
     Raises:
         DataError: the file cannot be read, has no words, or has ``<s>`` or ``</s>`` in it.
     """
-    text = number_text(_lines(path, utterance_ids))
+    text = number_text(read_sentences(path, utterance_ids=utterance_ids))
     if not text.words:
         raise DataError(f"{text_file(path)}: no words in it; expected one sentence a line")
     for mark in (SENTENCE_START, SENTENCE_END):
@@ -153,8 +148,3 @@ def with_boundaries(text: NumberedText, vocabulary: Sequence[str]) -> tuple[np.n
         is_word_T[place_S] = False
     numbers_T[is_word_T] = renumbered[text.numbers_W]
     return numbers_T, starts_S
-
-
-def _lines(path: Path, utterance_ids: bool) -> Iterator[tuple[str, ...]]:
-    of_data_dir = path.is_dir() or (path.name == "text" and (path.parent / "utt2spk").is_file())
-    return read_sentences(text_file(path), utterance_ids=utterance_ids or of_data_dir)

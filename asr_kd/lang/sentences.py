@@ -1,4 +1,4 @@
-"""Sentences of a text file: one a line, gzipped or not, with or without utterance ids."""
+"""Sentences of a text: a file of one a line, gzipped or not, or the transcripts of a data directory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,21 +7,28 @@ from asr_kd.errors import DataError, GrammarError
 from asr_kd.lang.zipped import reading
 
 
-def read_sentences(path: Path, *, utterance_ids: bool = False) -> Iterator[tuple[str, ...]]:
+def text_file(path: Path) -> Path:
+    """The file of a text: of a data directory its transcripts."""
+    return path / "text" if path.is_dir() else path
+
+
+def read_sentences(text: Path, *, utterance_ids: bool = False) -> Iterator[tuple[str, ...]]:
     """The words of each line; empty lines are left out.
 
     Args:
-        path: the file.
-        utterance_ids: whether each line begins with an id, as in a data directory's ``text``, which is left out.
+        text: a file, or a data directory.
+        utterance_ids: whether each line of a file begins with an id, which is left out. The transcripts of a data
+            directory always do.
 
     Raises:
         DataError: no such file, a damaged gzip file, text that is not UTF-8.
     """
-    number = 1
+    path, number = text_file(text), 1
+    ids = utterance_ids or text.is_dir() or (path.name == "text" and (path.parent / "utt2spk").is_file())
     try:
         with reading(path, "a text of one sentence a line, gzipped or not") as file:
             for line in file:
-                if words := tuple(line.decode("utf-8-sig").split()[utterance_ids:]):
+                if words := tuple(line.decode("utf-8-sig").split()[ids:]):
                     yield words
                 number += 1
     except UnicodeDecodeError as error:

@@ -151,11 +151,11 @@ def soft_target_bytes(num_pdfs: int, options: SoftTargetOptions) -> int:
     """Bytes of one frame's soft target.
 
     Raises:
-        UsageError: --top-k above the number of pdfs, or no draws from the tail.
+        UsageError: no draws from the tail.
     """
     if options.dense:
         return DENSE_PROB_BYTES * num_pdfs
-    return record_layout(num_pdfs, options.top_k, options.tail_samples).num_bytes
+    return record_layout(num_pdfs, min(options.top_k, num_pdfs), options.tail_samples).num_bytes
 
 
 def record_layout(num_pdfs: int, top: int, tail: int) -> RecordLayout:

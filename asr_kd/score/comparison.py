@@ -98,11 +98,11 @@ def compare_sides(a: Side, b: Side, *, num_samples: int, seed: int) -> dict[str,
 
 
 def _comparable(a: Side, b: Side) -> list[str]:
-    """Metrics that both have; those of frames only where both have the same states and labelled frames."""
+    """Metrics that both have; those of frames only where both were scored on the same labels."""
     one, other = a.runs[0], b.runs[0]
     metrics = [metric for metric in (*FRAME_METRICS, *WORD_METRICS) if metric in one.ratios and metric in other.ratios]
     if FRAME_METRICS[0] in metrics and (
-        one.num_pdfs != other.num_pdfs
+        one.of_other_frames(other)
         or not np.array_equal(one.ratios[FRAME_METRICS[0]][1], other.ratios[FRAME_METRICS[0]][1])
     ):
         metrics = [metric for metric in metrics if metric not in FRAME_METRICS]
@@ -172,6 +172,8 @@ def _require_alike(first: Outcome, run: Outcome) -> None:
         what = f"only one of the two has {min(lacking)}"
     elif first.num_pdfs != run.num_pdfs:
         what = f"frames of {first.num_pdfs} and of {run.num_pdfs} pdfs"
+    elif first.of_other_frames(run):
+        what = "other frame labels"
     elif any(not np.array_equal(below_U, run.ratios[metric][1]) for metric, (_, below_U) in first.ratios.items()):
         what = "other numbers of labelled frames"
     else:

@@ -16,11 +16,16 @@ from asr_kd.score.segments import slot_errors
 from asr_kd.score.wer import AlignedWord, WordCounts, align_words, count_words
 
 SYSTEM_FILE = "system.json"
+LOOP = "loop"  # its grammar, where the graph has no n-gram model
 
 
 @dataclass(frozen=True, kw_only=True)
 class SystemInfo:
-    """A decode directory's ``system.json``; what is None was not measured."""
+    """A decode directory's ``system.json``; what is None was not measured.
+
+    Attributes:
+        labels: fingerprint of the frame labels that it was scored on; empty where that is not said.
+    """
 
     name: str
     seed: int
@@ -36,6 +41,11 @@ class SystemInfo:
     dev_wer: float | None = None
     rtf: float | None = None
     models: tuple[str, ...] = ()
+    labels: str = ""
+
+    def of_other_labels(self, other: "SystemInfo") -> bool:
+        """Whether two systems were scored on labels that are known to differ, such as those of two alignments."""
+        return bool(self.labels and other.labels and self.labels != other.labels)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,8 @@ def load_evaluated(directories: Sequence[Path]) -> dict[str, list[Evaluated]]:
     for run in runs:
         if run.utterances != runs[0].utterances or not np.array_equal(run.frames.num_frames, runs[0].frames.num_frames):
             raise MismatchError(f"{run.directory}: of other labelled frames than {runs[0].directory}")
+        if run.info.of_other_labels(runs[0].info):
+            raise MismatchError(f"{run.directory}: scored on other labels than {runs[0].directory}; evaluate it again")
         like = systems.setdefault(run.info.name, [])
         if like and (run.info.params, run.info.members) != (like[0].info.params, like[0].info.members):
             raise MismatchError(f"{run.directory}: another shape than {like[0].directory}, name one of them otherwise")

@@ -29,6 +29,7 @@ class Outcome:
 
     Attributes:
         seed: None where the directory does not say; `num_pdfs` likewise.
+        labels: fingerprints of the frame labels, of every fold; empty where they are not said.
         references: the reference words of each utterance; empty where no words were recognised.
         ratios: numerators [U] and denominators [U] of every metric.
         slots: word errors by slot of each utterance; empty where no words were recognised.
@@ -38,10 +39,15 @@ class Outcome:
     name: str
     seed: int | None
     num_pdfs: int | None
+    labels: frozenset[str]
     utterances: tuple[str, ...]
     references: tuple[tuple[str, ...], ...]
     ratios: Mapping[str, tuple[FloatArray, FloatArray]]
     slots: tuple[npt.NDArray[np.int64], ...]
+
+    def of_other_frames(self, other: "Outcome") -> bool:
+        """Whether the labels of the two are known to differ."""
+        return bool(self.num_pdfs != other.num_pdfs or (self.labels and other.labels and self.labels != other.labels))
 
 
 def read_outcome(directory: Path) -> Outcome:
@@ -78,6 +84,7 @@ def read_outcome(directory: Path) -> Outcome:
         name=info.name if info else directory.resolve().name,
         seed=info.seed if info else None,
         num_pdfs=info.num_pdfs if info else None,
+        labels=frozenset([info.labels] if info and info.labels else []),
         utterances=utterances,
         references=references,
         ratios=ratios,
@@ -117,6 +124,7 @@ def join_folds(folds: Sequence[Outcome]) -> Outcome:
         name=folds[0].name,
         seed=folds[0].seed,
         num_pdfs=folds[0].num_pdfs,
+        labels=frozenset().union(*(fold.labels for fold in folds if all(every.labels for every in folds))),
         utterances=tuple(sorted(seen)),
         references=tuple(references[row] for row in order) if references else (),
         ratios={metric: joined(metric) for metric in folds[0].ratios},

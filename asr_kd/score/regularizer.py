@@ -76,6 +76,8 @@ def load_partial_runs(
         first = first or found
         if found.utterances != first.utterances or not np.array_equal(found.frames.num_frames, first.frames.num_frames):
             raise MismatchError(f"{directory}: of other labelled frames than {first.directory}")
+        if found.info.of_other_labels(first.info):
+            raise MismatchError(f"{directory}: scored on other labels than {first.directory}; evaluate it again")
         run = _read_run(model, found, on_train)
         systems.setdefault(run.system, []).append(run)
     return dict(sorted(systems.items(), key=lambda entry: -entry[0][1]))

@@ -125,6 +125,8 @@ def require_same_test_set(a: Decoded, b: Decoded) -> None:
         what = "another number of labelled frames"
     elif a.info.num_pdfs != b.info.num_pdfs:
         what = f"frame labels of other states ({b.info.num_pdfs} pdfs, not {a.info.num_pdfs})"
+    elif a.info.of_other_labels(b.info):
+        what = f"other frame labels ({b.info.labels}, not {a.info.labels})"
     else:
         return
     raise MismatchError(f"{b.directory}: tested on {what} than {a.directory}; decode both on one aligned test set")

@@ -22,8 +22,8 @@ def prediction_covariance(
 ) -> np.ndarray:
     """Covariance ``[P, P]`` float64 of the probabilities that a model, or the mean of several, gives to frames.
 
-    ``cov[i, j] = mean_N(p_i p_j) - mean_N(p_i) mean_N(p_j)``. It needs no labels, and memory for a chunk of frames
-    alone (Hinton, Vinyals & Dean 2015, section 5.3).
+    ``cov[i, j] = mean_N(p_i p_j) - mean_N(p_i) mean_N(p_j)``. It needs no labels, and goes over the frames once
+    (Hinton, Vinyals & Dean 2015, section 5.3). Each thread has a few chunks' products ``[P, P]`` under way.
 
     Args:
         temperature: T of the predictions, ``softmax(v / T)``.
@@ -35,7 +35,7 @@ def prediction_covariance(
 
     def moments(frames: slice) -> tuple[Tensor, Tensor]:
         probs_BP = ensemble_targets(models, store.windows(frames, device), temperature=temperature, mean="arithmetic")
-        return (probs_BP.T @ probs_BP).cpu().double(), probs_BP.sum(dim=0).cpu().double()
+        return (probs_BP.T @ probs_BP).cpu(), probs_BP.sum(dim=0).cpu()
 
     for _, (products, sums) in threaded_map(moments, store.chunks(CHUNK_FRAMES), nj=nj):
         products_PP += products

@@ -4,7 +4,7 @@ Legend: B frames of a batch, W width of a window, P pdfs.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -17,6 +17,16 @@ from asr_kd.specialists.inference import active_specialists, fuse, inside_of
 from asr_kd.specialists.specialist import Specialist, load_specialists
 
 log = logging.getLogger(__name__)
+
+
+def warn_of_others(specialists: Sequence[Specialist], generalist: Mapping[Path, AcousticModel]) -> None:
+    """Warn of specialists that were made from none of the networks that they are to help."""
+    made_from = {model.fingerprint for model in generalist.values()}
+    for specialist in specialists:
+        if specialist.meta["generalist_fingerprint"] not in made_from:
+            log.warning(
+                "%s was made from another generalist than %s", specialist.path, " or ".join(map(str, generalist))
+            )
 
 
 class SpecialistEnsemble:
@@ -43,9 +53,7 @@ class SpecialistEnsemble:
         models = load_models(generalist, store, device, dtype)
         states = next(iter(models.values())).card.states_fingerprint
         found = load_specialists(specialists, store, states_fingerprint=states, device=device, dtype=dtype)
-        for specialist in found:
-            if specialist.meta["generalist_fingerprint"] not in {model.fingerprint for model in models.values()}:
-                log.warning("%s was made from another generalist than %s", specialist.path, *generalist)
+        warn_of_others(found, models)
         return SpecialistEnsemble(models, found)
 
     @property

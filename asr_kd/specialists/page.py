@@ -136,7 +136,9 @@ def _coverage(results: Mapping[str, Any]) -> str:
             f"{row['frames']:,}",
             f"{100 * row['generalist']:.2f}",
             f"{100 * row['fused']:.2f}",
-            f"{_points(row['relative_change'])} {_points_ci(row['relative_change_ci'])}",
+            "-"
+            if row["relative_change"] is None
+            else f"{_points(row['relative_change'])} {_points_ci(row['relative_change_ci'])}",
         )
         for row in results["coverage"]
     ]

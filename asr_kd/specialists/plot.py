@@ -29,6 +29,8 @@ def plot_specialists(results: Mapping[str, Any], path: Path) -> None:
     systems.set_xlabel("points of frame accuracy over the generalist   higher is better →")
     chosen = results["chosen_on_dev"]
     for place, row in enumerate(results["coverage"]):
+        if row["relative_change"] is None:
+            continue
         _draw(coverage, place, row["relative_change"], row["relative_change_ci"], _COLOURS.get(chosen["name"], _OTHER))
     counts = [f"{row['specialists']}  ({row['frames']:,} frames)" for row in results["coverage"]]
     coverage.set_yticks(range(len(counts)), counts)

@@ -167,8 +167,8 @@ def _coverage_rows(
                 "generalist": before.value,
                 "fused": after.value,
                 "gain_ci": after.minus(before).interval(),
-                "relative_change": relative.value,
-                "relative_change_ci": relative.interval(),
+                "relative_change": relative and relative.value,
+                "relative_change_ci": relative and relative.interval(),
             }
         )
     return found
@@ -243,9 +243,11 @@ def _pair(
     return estimates[System(GENERALIST)], estimates[fusion]
 
 
-def _relative(after: Estimate, before: Estimate) -> Estimate:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return Estimate(float(np.divide(after.value, before.value)) - 1, after.samples_B / before.samples_B - 1)
+def _relative(after: Estimate, before: Estimate) -> Estimate | None:
+    """None where the generalist has no frame right, or none in some of the drawn test sets."""
+    if not before.value or not before.samples_B.all():
+        return None
+    return Estimate(after.value / before.value - 1, after.samples_B / before.samples_B - 1)
 
 
 def _rows_of(team: TeamScores) -> dict[tuple[str, int], list[System]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from asr_kd.errors import UsageError
 from asr_kd.frames.store import FrameStore
@@ -108,10 +109,12 @@ def _round(
         start=AcousticModel.load(before) if number > 1 else None,
         title=f"round {number} ",
     )
-    # What aligns takes a core each.
+    # What aligns takes a core each; the next round trains with as many threads as this one did.
+    num_threads = torch.get_num_threads()
     device = prepare(replace(options.train.device, num_threads=1))
     model.to(device, options.train.device.dtype)
     pdfs, dropped = align_store(model, store, transcripts, language, options.align, device=device, nj=nj)
+    torch.set_num_threads(num_threads)
     check_dropped(dropped, store)
     write_aligned(here, store, pdfs, dropped, language.states)
 

@@ -105,6 +105,8 @@ def train_group(
     data.check_labelled()
     device = prepare(options.device)
     folder = directories[0] / GROUP_FOLDER
+    no_more_needed = folder.with_name(f"{GROUP_FOLDER}.done")
+    shutil.rmtree(no_more_needed, ignore_errors=True)
     if not folder.exists() and all((directory / MODEL_FILE).exists() for directory in directories):
         return
     _begin(folder, seeds, directories)
@@ -137,7 +139,8 @@ def train_group(
             shutil.copyfile(folder / name, directory / name)
         shutil.copytree(folder / "tensorboard", directory / "tensorboard", dirs_exist_ok=True)
         AcousticModel(card, net.eval(), prior_P.to(device)).save(directory)
-    shutil.rmtree(folder)
+    folder.rename(no_more_needed)  # at once, so that none who is killed here leaves half of it, to be trained again
+    shutil.rmtree(no_more_needed)
 
 
 def _begin(folder: Path, seeds: Sequence[int], directories: Sequence[Path]) -> None:

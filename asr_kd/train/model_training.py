@@ -52,7 +52,8 @@ class TrainingData:
 
         Raises:
             DataError: something is missing, damaged, or without a single label.
-            MismatchError: labels of other frames or states, or frame stores of different features.
+            MismatchError: labels of other frames or states, two of the same frames, or frame stores of different
+                features.
         """
         stores = [FrameStore(path) for path in frames]
         dev_store = FrameStore(dev_frames)
@@ -61,6 +62,7 @@ class TrainingData:
         dev = match_labels([dev_store, *stores], [Labels.load(dev_labels), *given])[0]
         if dev is None:
             raise MismatchError(f"{dev_labels}: not the labels of {dev_frames}; run asr-kd align again")
+        _check_one_each(given)
         for one in (dev, *given):
             if not (one.pdfs >= 0).any():
                 raise DataError(f"{one.path}: not one frame has a label")
@@ -121,6 +123,14 @@ class TrainingData:
         if not any((pdfs >= 0).any() for pdfs in labels):
             return None
         return torch.from_numpy(log_prior(labels, self.dev_labels.num_pdfs))
+
+
+def _check_one_each(labels: Sequence[Labels]) -> None:
+    first: dict[str, Labels] = {}
+    for given in labels:
+        other = first.setdefault(given.meta["index_fingerprint"], given)
+        if other is not given:
+            raise MismatchError(f"{other.path} and {given.path} are labels of the same frames; name one of them")
 
 
 def discard_group(directory: Path, why: str) -> None:

@@ -118,7 +118,7 @@ correct() {
 # evaluate SYSTEM CONF MODEL
 evaluate() {
   local model=$3
-  job "$exp/log/evaluate-$1.log" asr-kd evaluate --name "$1" --conf "$conf/$2.conf" --device "$device" \
+  job "$exp/log/evaluate-$1-${model##*[-/]}.log" asr-kd evaluate --name "$1" --conf "$conf/$2.conf" --device "$device" \
     --frames "$exp/frames/test" --labels "$exp/ali/test" -- "$model" "$exp/evaluate/$1-${model##*[-/]}"
 }
 

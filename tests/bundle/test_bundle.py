@@ -179,6 +179,14 @@ def test_another_models_results_are_refused(pipeline: Pipeline, tmp_path: Path, 
     assert str(exp / "decode/ensemble") in complaint()
 
 
+def test_another_graphs_results_are_refused(pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str]) -> None:
+    exp, graph = pipeline.exp, tmp_path / "graph"
+    assert main(["make-graph", "--silence-probability", "0.1", str(exp / "lang"), str(graph)]) == 0
+    words = ["--decoded", exp / "decode/distilled-1", exp / "students/distilled-1", graph]
+    assert main(["make-bundle", *map(str, words), str(tmp_path / "bundle")]) == 1
+    assert f"not decoded with {graph}" in complaint()
+
+
 def test_the_search_is_as_wide_as_it_was_when_scale_and_penalty_were_tuned(pipeline: Pipeline, tmp_path: Path) -> None:
     exp, decoded = pipeline.exp, tmp_path / "decoded"
     shutil.copytree(exp / "decode/distilled-1", decoded)

@@ -55,6 +55,13 @@ def test_a_directory_without_audio_is_an_error(pipeline: Pipeline, tmp_path: Pat
     assert "no audio files in this directory" in capsys.readouterr().err
 
 
+def test_two_recordings_of_one_name_are_refused(pipeline: Pipeline, folder: Path, capsys: Captured) -> None:
+    shutil.copy(folder / "z.wav", folder / "day 1/z.wav")
+    files = [str(folder / "z.wav"), str(folder / "day 1/z.wav")]
+    assert main(["recognize", str(pipeline.exp / "bundle"), *files]) == 2
+    assert "would both be called 'z'" in capsys.readouterr().err
+
+
 def test_standard_input_is_one_recording(
     pipeline: Pipeline, folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,24 @@ def test_lists_that_were_not_kept_are_asked_for(pipeline: Pipeline, decoded: Pat
     assert not (decoded.parent / "none").exists()
 
 
+def test_what_is_taken_out_of_the_costs_must_be_what_the_graph_put_in(
+    pipeline: Pipeline, decoded: Path, rescored: Path, tmp_path: Path
+) -> None:
+    lm = decoded.parent / "lm.arpa"
+    with pytest.raises(MismatchError, match="a loop of words; leave out --old-lm"):
+        run(rescore, "--old-lm", lm, "--", decoded, lm, tmp_path / "none")
+    other = tmp_path / "other.arpa"
+    other.write_text(lm.read_text().replace("-0.7", "-0.8"))
+    asr_kd("make-graph", "--grammar", "arpa", "--arpa", lm, "--", pipeline.exp / "lang", tmp_path / "graph")
+    model, out = pipeline.exp / "students/distilled-1", tmp_path / "decoded"
+    asr_kd("decode", "--name", "x", "--num-best", 5, *pipeline.decoding, "--", tmp_path / "graph", model, out)
+    with pytest.raises(MismatchError, match="give its ARPA file as --old-lm"):
+        run(rescore, out, lm, tmp_path / "none")
+    with pytest.raises(MismatchError, match="made from another ARPA file"):
+        run(rescore, "--old-lm", other, "--", out, lm, tmp_path / "none")
+    run(rescore, "--old-lm", lm, "--", out, lm, tmp_path / "rescored")
+
+
 def ctm_rows(path: Path) -> Iterator[tuple[str, float, float, str, float]]:
     for line in path.read_text().splitlines():
         utterance, channel, start, duration, word, confidence = line.split()

@@ -1,15 +1,19 @@
 """`asr-kd make-fbank`: normalised, padded frames of a data directory, the same for any number of threads."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asr_kd.cli.main import main
 from asr_kd.corpus.audio import read_audio
 from asr_kd.corpus.data_dir import Utterance, load_data_dir, write_data_dir
+from asr_kd.frames import build
 from asr_kd.frames.fbank import Fbank, FbankOptions
 from asr_kd.frames.images import write_images
 from asr_kd.frames.store import FEATS_FILE, FrameStore
@@ -43,6 +47,25 @@ def make_data(tmp_path: Path) -> MakeData:
         return tmp_path / "data"
 
     return make
+
+
+@given(st.lists(st.floats(0.1, 1000), max_size=80))
+def test_long_recordings_are_not_transformed_together(seconds: list[float]) -> None:
+    segments = [Utterance(id=str(n), speaker="s", audio="a", end=own) for n, own in enumerate(seconds)]
+    chunks = list(build._chunks(segments))
+    assert [utterance for chunk in chunks for utterance in chunk] == segments
+    for chunk in chunks:
+        assert 1 <= len(chunk) <= build.CHUNK_UTTERANCES
+        assert len(chunk) == 1 or sum(u.end or 0 for u in chunk) <= build.CHUNK_SECONDS
+    for before, after in itertools.pairwise(chunks):
+        full = len(before) == build.CHUNK_UTTERANCES
+        assert full or sum(u.end or 0 for u in (*before, after[0])) > build.CHUNK_SECONDS
+
+
+def test_the_size_of_a_file_tells_how_long_it_is(make_data: MakeData) -> None:
+    (utterance,) = load_data_dir(make_data(noise(10 * RATE)), need_text=False)
+    assert 5 < build._seconds(utterance) < 20
+    assert build._seconds(Utterance(id="u", speaker="s", audio="sox a.wav -t wav - |")) == 0
 
 
 def noise(length: int, scale: float = 0.1) -> np.ndarray:

@@ -46,8 +46,21 @@ def test_a_window_never_crosses_an_utterance(
     assert store.input_dim == expected.shape[1]
     np.testing.assert_array_equal(store.windows(slice(0, store.num_frames)), expected)
     some = rng.integers(0, store.num_frames, 10)
-    rows = torch.from_numpy(store.window_rows[some])
+    rows = torch.from_numpy(store.window_rows()[some])
     np.testing.assert_array_equal(gather_windows(store.padded, rows, left + 1 + right), expected[some])
+
+
+@given(counts=st.lists(st.integers(0, 5), min_size=1, max_size=8), first=st.integers(0, 40), size=st.integers(0, 40))
+@settings(max_examples=60, deadline=None)
+def test_windows_of_an_utterance_begin_behind_the_padding_of_those_before(
+    make_store: MakeStore, counts: list[int], first: int, size: int
+) -> None:
+    store = make_store([1])
+    store.index = FrameIndex(("u",) * len(counts), ("s",) * len(counts), np.array(counts))
+    number = np.repeat(np.arange(len(counts)), counts)
+    expected = np.arange(sum(counts)) + number * (store.left + store.right)
+    np.testing.assert_array_equal(store.window_rows(), expected)
+    np.testing.assert_array_equal(store.window_rows(slice(first, first + size)), expected[first : first + size])
 
 
 @pytest.mark.parametrize("frames", [slice(0, 13), slice(5, 9), slice(12, 13), slice(3, 3)])

@@ -123,6 +123,17 @@ def test_scores_are_those_of_the_recursion_word_for_word(sentence: list[str], mo
     np.testing.assert_allclose(model.log_prob(sentence), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("empty", [1, 2, 5])
+def test_orders_without_a_single_ngram_change_nothing(empty: int, load: Callable[[str], BackoffModel]) -> None:
+    orders = range(4, 4 + empty)
+    counts = "".join(f"ngram {order}=0\n" for order in orders)
+    sections = "".join(f"\\{order}-grams:\n\n" for order in orders)
+    model = load(ARPA.replace("ngram 3=2\n", f"ngram 3=2\n{counts}").replace("\\end", f"{sections}\\end"))
+    assert model.order == 3 + empty
+    for sentence, log10 in BY_HAND.items():
+        np.testing.assert_allclose(model.log_prob(sentence.split()), np.array(log10) * math.log(10), atol=1e-12)
+
+
 @pytest.mark.parametrize("name", ["lm.arpa", "lm.arpa.gz"])
 def test_a_saved_model_is_read_back_and_saved_again_it_is_the_same_file(
     name: str, load: Callable[[str], BackoffModel], tmp_path: Path

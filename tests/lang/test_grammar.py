@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,3 +122,15 @@ def test_a_malformed_arpa_file_is_an_error_and_not_a_crash(tmp_path: Path, conte
 def test_an_absent_arpa_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(GrammarError, match="no such file"):
         arpa_grammar(tmp_path / "absent.arpa", LEXICON)
+
+
+def test_a_full_disk_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "lm.arpa"
+    path.write_text(ARPA)
+    largest, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, most))
+    try:
+        with pytest.raises(GrammarError, match=r"cannot unpack .*lm\.arpa there"):
+            arpa_grammar(path, LEXICON)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, most))

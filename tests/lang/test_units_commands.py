@@ -92,6 +92,14 @@ def test_a_text_becomes_units_and_words_again(train: Path, tmp_path: Path) -> No
     assert joined == "ONE TWO TWO\nTEN ONE\n"
 
 
+def test_the_transcripts_of_a_data_directory_may_be_named_as_a_file(train: Path, tmp_path: Path) -> None:
+    make(train, tmp_path / "units", "--units", "char")
+    for text, out in ((train, "of-directory"), (train / "text", "of-file")):
+        apply(tmp_path / "units", text, tmp_path / out)
+    cut = [(tmp_path / out / "text.gz").read_bytes() for out in ("of-directory", "of-file")]
+    assert cut[0] == cut[1]
+
+
 def test_only_pieces_need_sentencepiece(train: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(train, tmp_path / "pieces", "--units", "sentencepiece", "--vocab-size", "20")
     monkeypatch.setitem(sys.modules, "sentencepiece", None)

@@ -63,6 +63,19 @@ def test_the_confs_of_a_recipe_serve(plan: Callable[..., tuple[str, dict[str, An
     assert figures["gpu"]["name"] == "L4"
 
 
+@pytest.mark.parametrize("conf", ["fsdd/conf/transfer_weighted.conf", "mnist/conf/matched_logits.conf"])
+def test_what_costs_nothing_may_stand_in_a_students_conf(
+    plan: Callable[..., tuple[str, dict[str, Any]]], conf: str
+) -> None:
+    _, figures = plan(*BY_HAND, "--gpu", "H100", "--student-conf", RECIPES / conf)
+    assert figures["work"]["students"][0]["name"] == Path(conf).stem
+
+
+def test_of_fewer_states_than_are_kept_all_are(plan: Callable[..., tuple[str, dict[str, Any]]]) -> None:
+    _, figures = plan("--hours", 1, "--num-pdfs", 5, "--gpu", "H100")
+    assert figures["disk_bytes"]["soft_targets"] > 0
+
+
 def test_a_shape_of_the_student_by_hand(plan: Callable[..., tuple[str, dict[str, Any]]]) -> None:
     _, figures = plan(*BY_HAND, "--gpu", "H100", "--student-num-layers", 3, "--student-hidden-dim", 5)
     student = figures["work"]["students"][0]
@@ -135,7 +148,6 @@ WRONG = {
     "no states": (["--hours", "1"], "--num-pdfs"),
     "negative hours": (["--hours", "-1", "--num-pdfs", "9"], "--hours must be above 0"),
     "no member": ([*BY_HAND, "--members", "0"], "--members must be above 0"),
-    "more kept than there are": ([*BY_HAND, "--top-k", "51"], "--top-k must lie in 1..50"),
     "no epoch": ([*BY_HAND, "--num-epochs", "0"], "--num-epochs"),
     "unknown card": ([*BY_HAND, "--gpu", "H2000"], "--gpu"),
     "frames beside hours": ([*BY_HAND, "--extra-frames", "here"], "here"),

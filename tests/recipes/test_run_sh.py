@@ -196,6 +196,13 @@ def test_two_students_at_a_time_train_on_a_gpu(tmp_path: Path, device: str, side
     assert all(f"--num-threads {threads} " in call for call in calls if call.startswith("distill "))
 
 
+@pytest.mark.parametrize(("nj", "threads"), [(1, "11111"), (2, "11112"), (3, "11111"), (4, "11114"), (8, "11111")])
+def test_members_share_the_cores_and_the_last_has_those_that_are_left(tmp_path: Path, nj: int, threads: str) -> None:
+    calls = calls_of_stages(tmp_path, 6, 6, "--nj", str(nj), recipe="digits")
+    found = {shlex.split(call)[-1][-1]: call.split("--num-threads ")[1][0] for call in calls}
+    assert "".join(found[member] for member in "12345") == threads
+
+
 @pytest.mark.parametrize("units", ["phones", "sentencepiece", "char"])
 def test_lists_are_made_of_the_systems_that_a_larger_model_reads(tmp_path: Path, units: str) -> None:
     """What is asked of asr-kd in stage 10."""
@@ -247,6 +254,11 @@ REPORT_OF = {
 }
 
 
+def test_folders_are_meant_from_where_the_caller_stands(tmp_path: Path) -> None:
+    (call,) = calls_of_stages(tmp_path, 1, 1, "--exp-dir", "recipes/digits/other", recipe="digits")
+    assert shlex.split(call)[-1] == f"{tmp_path}/recipes/digits/other/lang"
+
+
 def test_an_experiment_is_not_begun_before_the_stages_it_stands_on(tmp_path: Path) -> None:
     calls = calls_of_stages(tmp_path, 1, 1, "--experiment", "ledger", recipe="digits")
     assert [call.split()[0] for call in calls] == ["make-lang"]
@@ -294,9 +306,10 @@ def test_an_experiment_needs_the_conf_that_its_students_have(tmp_path: Path) -> 
     [
         (("--experiment", "specialists"), "add --protocol held-out"),
         (("--experiment", "ledger", "--quick"), "--quick has the recipe's own stages"),
+        (("--member-seeds", "1 2"), "--student-seeds '11 12 13': the i-th student learns from the i-th big net"),
     ],
 )
-def test_mnist_says_how_to_ask_for_an_experiment(tmp_path: Path, flags: tuple[str, ...], message: str) -> None:
+def test_what_mnist_cannot_do_it_says_at_once(tmp_path: Path, flags: tuple[str, ...], message: str) -> None:
     refused_at_once(tmp_path, message, "--recipe", "mnist", *flags)
 
 

@@ -166,6 +166,17 @@ def test_senseless_options_are_wrong_usage(pipeline: Pipeline, tmp_path: Path, f
         say(pipeline, tmp_path / "out", *flags)
 
 
+@pytest.mark.parametrize(
+    ("students", "message"),
+    [(("a/ensemble-11",), "'ensemble' is what the page calls"), (("a/small-1", "b/small-1"), "both called small-1")],
+)
+def test_students_that_would_be_taken_for_others_are_refused(
+    pipeline: Pipeline, tmp_path: Path, students: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        say(pipeline, tmp_path / "out", "--student", *students)
+
+
 def test_an_ensembles_posterior_is_the_mean_of_its_members_at_the_temperature(
     make_store: Callable[..., FrameStore], make_model: Callable[..., AcousticModel], tmp_path: Path
 ) -> None:

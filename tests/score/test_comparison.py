@@ -118,6 +118,26 @@ def test_frames_of_other_states_are_not_compared(make_experiment: Make) -> None:
     assert found["labelled_frames"] is None
 
 
+@pytest.mark.parametrize(("labels", "compared"), [("a", True), ("b", False), ("", True)])
+def test_frames_of_other_labels_are_not_compared(make_experiment: Make, labels: str, compared: bool) -> None:
+    decode = make_experiment("exp", num_utterances=30) / "decode"
+    edit_info(decode / "baseline-1", labels="a")
+    edit_info(decode / "ensemble-1", labels=labels)
+    found = compare([decode / "baseline-1"], [decode / "ensemble-1"])
+    assert ("frame_accuracy" in found["metrics"]) is compared
+
+
+def test_folds_have_labels_of_their_own_each(make_experiment: Make) -> None:
+    first, second = (make_experiment(name, speakers=(name,), num_utterances=10) for name in ("carl", "dora"))
+    for fold in (first, second):
+        for name in ("baseline-1", "ensemble-1"):
+            edit_info(fold / "decode" / name, labels=fold.name)
+    a, b = ([fold / "decode" / name for fold in (first, second)] for name in ("baseline-1", "ensemble-1"))
+    assert "frame_accuracy" in compare(a, b)["metrics"]
+    edit_info(b[1], labels="z")
+    assert "frame_accuracy" not in compare(a, b)["metrics"]
+
+
 def test_frames_alone_can_be_compared(make_experiment: Make) -> None:
     decode = make_experiment("exp", num_utterances=30) / "decode"
     for name in ("baseline-1", "ensemble-1"):

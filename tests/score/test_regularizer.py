@@ -199,6 +199,14 @@ def test_evaluations_of_other_frames_are_refused(experiment: Experiment) -> None
     assert str(other) in str(error.value)
 
 
+def test_evaluations_on_other_labels_are_refused(experiment: Experiment) -> None:
+    for directory, labels in ((experiment.evaluated[0], "a"), (experiment.evaluated[-1], "b")):
+        path = directory / "system.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"labels": labels}))
+    with pytest.raises(MismatchError, match="scored on other labels"):
+        load_partial_runs(experiment.models, experiment.evaluated, [])
+
+
 def test_a_share_without_hard_targets_is_refused(experiment: Experiment) -> None:
     experiment.add("soft", 0.3, 1, 0.7, dev=[0.6])
     with pytest.raises(DataError, match=r"--hard early: not with the share 0\.3 of soft"):

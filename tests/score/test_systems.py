@@ -90,6 +90,16 @@ def test_systems_tested_on_labels_of_other_states_are_refused(make_experiment: M
         load_systems([experiment])
 
 
+def test_systems_tested_on_other_labels_are_refused(make_experiment: Make) -> None:
+    experiment = make_experiment("exp", num_utterances=4)
+    edit_info(experiment / "decode/ensemble-1", labels="of one alignment")
+    load_systems([experiment])
+    for directory in (experiment / "decode").glob("baseline-*"):
+        edit_info(directory, labels="of another")
+    with pytest.raises(MismatchError, match=r"other frame labels \(of one alignment, not of another\)"):
+        load_systems([experiment])
+
+
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [

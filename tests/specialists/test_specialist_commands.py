@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from asr_kd.cli.main import main
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.labels import Labels
 from asr_kd.specialists.clusters import Clusters
-from asr_kd.specialists.ensemble import SpecialistEnsemble
+from asr_kd.specialists.ensemble import SpecialistEnsemble, warn_of_others
 from asr_kd.specialists.scoring import utterance_sums
 from asr_kd.targets.store import SoftTargets
 
@@ -185,6 +187,13 @@ def test_a_cluster_that_is_not_there_is_named(
     ]
     assert main([str(word) for word in words]) == 2
     assert "--cluster 2" in complaint()
+
+
+def test_specialists_of_none_of_the_generalists_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    specialists: Any = [SimpleNamespace(path=Path(name), meta={"generalist_fingerprint": name}) for name in "abc"]
+    generalist: Any = {Path(name): SimpleNamespace(fingerprint=name) for name in "ab"}
+    warn_of_others(specialists, generalist)
+    assert [record.getMessage() for record in caplog.records] == ["c was made from another generalist than a or b"]
 
 
 def test_a_full_model_given_as_a_specialist_is_named(

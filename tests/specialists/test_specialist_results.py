@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from asr_kd.frames.store import FrameStore
+from asr_kd.score.bootstrap import Estimate
 from asr_kd.specialists.page import render_specialists
-from asr_kd.specialists.results import Scored, build_results
+from asr_kd.specialists.plot import plot_specialists
+from asr_kd.specialists.results import Scored, _relative, build_results
 from asr_kd.specialists.scoring import Scores, System, TeamScores
 from asr_kd.specialists.subset import Subset
 
@@ -53,6 +55,21 @@ def test_a_specialist_without_a_test_frame_has_no_figures_on_its_states(results:
         assert unseen[part]["cross_entropy_after"] == seen[part]["cross_entropy_after"] > 0
         assert 0 < seen[part]["accuracy_inside_before"] < 1
     assert seen["gain_ci"] == [0.0, 0.0]
+
+
+def test_where_the_generalist_has_nothing_right_there_is_no_relative_change() -> None:
+    none, some = (Estimate(value, np.full(3, value)) for value in (0.0, 0.5))
+    assert _relative(some, none) is None
+    assert _relative(some, Estimate(0.5, np.array([0.5, 0.0, 1.0]))) is None
+    same = _relative(some, some)
+    assert same is not None and (same.value, same.samples_B.tolist()) == (0.0, [0.0] * 3)
+
+
+def test_without_a_relative_change_page_and_plot_say_so(results: dict[str, Any], tmp_path: Path) -> None:
+    for row in results["coverage"]:
+        row["relative_change"] = row["relative_change_ci"] = None
+    plot_specialists(results, tmp_path / "gain.png")
+    assert "| - |" in render_specialists(results)
 
 
 def test_what_is_not_there_is_a_dash_on_the_page(results: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ def made(make_store: MakeStore, lengths: list[list[int]]) -> list[FrameStore]:
 
 def all_rows(stores: list[FrameStore]) -> np.ndarray:
     firsts = np.cumsum([0, *(len(store.padded) for store in stores)])
-    return np.concatenate([store.window_rows + first for store, first in zip(stores, firsts, strict=False)])
+    return np.concatenate([store.window_rows() + first for store, first in zip(stores, firsts, strict=False)])
 
 
 @given(lengths=store_lengths, share=st.sampled_from([0.0, 0.1, 0.5, 0.95, 1.0]), seed=st.integers(0, 99))

@@ -48,6 +48,15 @@ def test_a_model_says_what_it_was_trained_on_and_how_often_each_state_occurs(pip
     assert not (pipeline.members[0] / CHECKPOINT_FILE).exists()
 
 
+def test_two_labels_of_the_same_frames_are_refused(
+    pipeline: Pipeline, tmp_path: Path, complaint: Callable[[], str]
+) -> None:
+    other = shutil.copytree(pipeline.exp / "ali/train", tmp_path / "other")
+    given = [*TINY_NET, "--labels", pipeline.exp / "ali/train", other, *pipeline.dev]
+    assert main(["train", *map(str, given), "--", str(pipeline.exp / "frames/train"), str(tmp_path / "out")]) == 1
+    assert f"ali/train and {other} are labels of the same frames; name one of them" in complaint()
+
+
 def test_the_order_of_labels_does_not_matter(pipeline: Pipeline, tmp_path: Path) -> None:
     exp = pipeline.exp
     stores = (exp / "frames/train", exp / "frames/test")

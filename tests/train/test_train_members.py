@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,6 +153,23 @@ def test_nothing_of_one_way_is_left_where_training_goes_on_in_the_other(
     cut_off(pipeline, monkeypatch, "train", tmp_path / "members/2", "--seed", 2)
     assert train(pipeline, "train-members", tmp_path / "members", "--seeds", 1, 2, 3) == 0
     assert files(tmp_path / "members/2") == files(tmp_path / "members/3") == files(tmp_path / "expected")
+
+
+def test_killed_while_it_cleans_up_nothing_is_trained_again(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def killed(path: Path, *rest: object, **named: object) -> None:
+        if path.exists() and path.name.startswith("group"):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", killed)
+        assert train(pipeline, "train-members", tmp_path, "--seeds", 1, 2) == 130
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "step", None)
+        assert train(pipeline, "train-members", tmp_path, "--seeds", 1, 2) == 0
+    assert not warnings(caplog)
+    assert not list((tmp_path / "1").glob("group*/*"))
 
 
 def test_members_in_another_order_carry_on(

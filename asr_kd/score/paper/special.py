@@ -191,7 +191,8 @@ def _coverage_rows(results: Mapping[str, Any]) -> list[Row]:
 
 def _coverage(results: Mapping[str, Any]) -> Claim:
     """Grows: each row is above the one before, or at least the last one above the first beyond noise."""
-    rows = sorted(results["coverage"], key=lambda row: int(row["specialists"]))
+    known = [row for row in results["coverage"] if row["relative_change"] is not None]
+    rows = sorted(known, key=lambda row: int(row["specialists"]))
     changes = [row["relative_change"] for row in rows]
     said = ", ".join(f"{row['specialists']}: {percent(row['relative_change'], form='+.2f')}" for row in rows)
     most = len(figures.GAIN_BY_COVERAGE) - 1
