@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tone_pipeline import TINY_NET, Pipeline
 
 from asr_kd.cli.main import main
@@ -58,6 +59,27 @@ def test_an_interrupted_flat_start_carries_on_with_the_round_it_was_in(
     assert {name: (tmp_path / "cut" / name).stat().st_mtime_ns for name in kept} == kept
     for file in (MODEL_FILE, "rounds.json", "round-2/pdfs.npy"):
         assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def test_all_rounds_train_with_as_many_threads(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def counted(*args: object, **kwargs: object) -> AcousticModel:
+        model = train_model(*args, **kwargs)
+        threads.append(torch.get_num_threads())
+        return model
+
+    train_model: Callable[..., AcousticModel] = flat_start_module.train_model
+    monkeypatch.setattr(flat_start_module, "train_model", counted)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert flat_start(pipeline, tmp_path / "out", "--num-threads", 0) == 0
+    finally:
+        torch.set_num_threads(before)
+    assert threads == [2, 2]
 
 
 def rewritten(pipeline: Pipeline, path: Path, words: tuple[str, ...] | None) -> Path:
