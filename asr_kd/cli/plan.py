@@ -193,7 +193,7 @@ def _work(
         transfer=labelled + added,
         members=training("members", net, train, options.members or len(cards) or MEMBERS, None),
         students=[training(name, conf.net, conf.train, options.students, conf.weights) for name, conf in confs.items()],
-        targets=options.targets,
+        targets=dataclasses.replace(options.targets, dense=options.targets.keeps_all(num_pdfs)),
         nj=options.nj or len(os.sched_getaffinity(0)),
         on_gpu=on_gpu,
     )

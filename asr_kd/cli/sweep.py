@@ -55,7 +55,9 @@ class Options:
         affects_result=False,
     )
     mean: str = option("how the teachers' distributions are averaged", default="arithmetic", choices=MEANS)
-    dense: bool = option("keep all probabilities of a frame; for small inventories", default=False)
+    dense: bool | None = option(
+        "keep all probabilities of a frame, as of make-soft-targets", default=SoftTargetOptions.dense
+    )
     logits: bool = option("make stores of logits, one for all temperatures", default=False)
     top_k: int = option("largest probabilities kept of a frame", default=SoftTargetOptions.top_k)
     tail_samples: int = option("classes drawn from the rest", default=SoftTargetOptions.tail_samples)

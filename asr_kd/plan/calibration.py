@@ -87,7 +87,7 @@ def measure_averaging(num_pdfs: int, num_members: int, options: SoftTargetOption
 
     def average() -> None:
         probs_BP = mean_distribution(logits_MBP, temperature=options.temperature, mean=options.mean)
-        if options.dense:
+        if options.keeps_all(num_pdfs):
             probs_BP.half().numpy()
         else:
             layout.pack(probs_BP, generator)

@@ -153,7 +153,7 @@ def soft_target_bytes(num_pdfs: int, options: SoftTargetOptions) -> int:
     Raises:
         UsageError: no draws from the tail.
     """
-    if options.dense:
+    if options.keeps_all(num_pdfs):
         return DENSE_PROB_BYTES * num_pdfs
     return record_layout(num_pdfs, min(options.top_k, num_pdfs), options.tail_samples).num_bytes
 

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 TARGETS_FILE, META_FILE = "targets.npy", "meta.json"
 CHUNK_FRAMES = 4096
+# Up to so many classes a step on all probabilities is faster than one on a record of some (`asr-kd bench --only loss`).
+DENSE_PDFS = 128
 BLOCK_LOGITS = 1 << 25  # of all members at once
 
 
@@ -49,7 +51,11 @@ class SoftTargetOptions:
     mean: str = option("how the members' distributions are averaged", default="arithmetic", choices=MEANS)
     top_k: int = option("largest probabilities kept of a frame", default=8)
     tail_samples: int = option("classes drawn from the rest of a frame's distribution", default=16)
-    dense: bool = option("keep all probabilities of a frame; for small inventories", default=False)
+    dense: bool | None = option(
+        "keep all probabilities of a frame, not a record of some; by default where there are at most "
+        f"{DENSE_PDFS} classes and --top-k and --tail-samples say nothing else",
+        default=None,
+    )
     logits: bool = option(
         "keep the mean of the members' logits, zero-mean for each frame: soft targets for any temperature, which "
         "distill then needs; for small inventories",
@@ -62,6 +68,13 @@ class SoftTargetOptions:
             raise UsageError(f"--temperature must be above 0, got {self.temperature}")
         if self.logits and self.dense:
             raise UsageError("give --dense (probabilities at one temperature) or --logits (for any), not both")
+
+    def keeps_all(self, num_pdfs: int) -> bool:
+        """Whether all probabilities of a frame are kept."""
+        if self.dense is not None or self.logits:
+            return bool(self.dense)
+        by_default = (SoftTargetOptions.top_k, SoftTargetOptions.tail_samples)
+        return num_pdfs <= DENSE_PDFS and (self.top_k, self.tail_samples) == by_default
 
 
 def write_soft_targets(
@@ -87,6 +100,7 @@ def write_soft_targets(
     top = min(options.top_k, card.num_pdfs)
     layout = RecordLayout(card.num_pdfs, top, options.tail_samples if top < card.num_pdfs else 0)
     models = list(members.values())
+    dense = options.keeps_all(card.num_pdfs)
 
     def averaged(x_BW: Tensor) -> Tensor:
         if options.logits:
@@ -96,7 +110,7 @@ def write_soft_targets(
     def targets(frames: slice) -> np.ndarray:
         blocks = store.windows(frames, device).split(block_frames(card.num_pdfs, len(models)))
         probs_BP = torch.cat([averaged(x_BW) for x_BW in blocks])
-        if options.dense or options.logits:
+        if dense or options.logits:
             return np.asarray(probs_BP.half().cpu().numpy())
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + frames.start)
         return layout.pack(probs_BP, generator)
@@ -110,7 +124,7 @@ def write_soft_targets(
         layout=layout,
         temperature=None if options.logits else options.temperature,
         mean=options.mean,
-        dense=options.dense,
+        dense=dense,
         logits=options.logits,
         nj=nj,
     )

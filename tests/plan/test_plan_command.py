@@ -46,7 +46,8 @@ def test_by_hours_all_parts_are_told(plan: Callable[..., tuple[str, dict[str, An
     assert all(seconds > 0 for seconds in figures["seconds"].values())
     assert figures["work"]["labelled"]["num_frames"] == 180_000
     assert figures["work"]["transfer"]["num_frames"] == 540_000
-    assert figures["disk_bytes"]["soft_targets"] == 540_000 * 66 + 128
+    assert "dense, T = 2" in shown
+    assert figures["disk_bytes"]["soft_targets"] == 540_000 * 2 * 50 + 128
 
 
 def test_the_confs_of_a_recipe_serve(plan: Callable[..., tuple[str, dict[str, Any]]]) -> None:

@@ -51,7 +51,7 @@ def work(
         transfer=speech(frames) + speech(extra),
         members=members,
         students=[student],
-        targets=SoftTargetOptions(),
+        targets=SoftTargetOptions(dense=False),
         nj=nj,
         on_gpu=on_gpu,
     )

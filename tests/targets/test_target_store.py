@@ -14,6 +14,7 @@ from asr_kd.nets.acoustic_model import AcousticModel, models_fingerprint
 from asr_kd.targets import store as store_module
 from asr_kd.targets.ensemble import ensemble_targets
 from asr_kd.targets.store import (
+    DENSE_PDFS,
     META_FILE,
     TARGETS_FILE,
     SoftTargetOptions,
@@ -121,12 +122,38 @@ def test_equal_frames_of_two_chunks_have_tails_of_their_own(
     assert not torch.equal(ids_BK[:10, 2:], ids_BK[10:, 2:])
 
 
-def test_the_default_options_serve_an_inventory_smaller_than_the_top(
+@pytest.mark.parametrize(
+    ("num_pdfs", "options", "dense"),
+    [
+        (DENSE_PDFS, {}, True),
+        (DENSE_PDFS + 1, {}, False),
+        (DENSE_PDFS, {"dense": False}, False),
+        (DENSE_PDFS + 1, {"dense": True}, True),
+        (DENSE_PDFS, {"top_k": 4}, False),
+        (DENSE_PDFS, {"tail_samples": 4}, False),
+        (DENSE_PDFS, {"logits": True}, False),
+    ],
+)
+def test_of_a_small_inventory_all_is_kept_unless_records_are_asked_for(
+    tmp_path: Path,
+    make_store: Callable[..., FrameStore],
+    make_model: Callable[..., AcousticModel],
+    num_pdfs: int,
+    options: dict[str, object],
+    dense: bool,
+) -> None:
+    store = make_store([4])
+    made = written(tmp_path, (store, {Path("m"): make_model(store, num_pdfs=num_pdfs)}), **options)
+    assert made.dense is dense
+    assert made.rows.shape[1] == (num_pdfs if dense or made.logits else made.layout.num_bytes)
+
+
+def test_the_default_record_serves_an_inventory_smaller_than_the_top(
     tmp_path: Path, make_store: Callable[..., FrameStore], make_model: Callable[..., AcousticModel]
 ) -> None:
     store = make_store([20])
     model = make_model(store, num_pdfs=5)
-    reader = TargetReader([written(tmp_path, (store, {Path("m"): model}))], CPU)
+    reader = TargetReader([written(tmp_path, (store, {Path("m"): model}), dense=False)], CPU)
     ids_BK, probs_BK = reader.sparse_batch(torch.arange(20))
     found = torch.zeros(20, 5).scatter_add_(1, ids_BK, probs_BK)
     expected = ensemble_targets([model], store.windows(slice(0, 20)), temperature=2.0, mean="arithmetic")
