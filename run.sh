@@ -183,7 +183,7 @@ run_fold() {
   local data=$1 exp=$2 fold=$3
   local labels=() dev=(--dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev")
   local lang=$exp/lang aligner=$exp/mono grammar=() members=() train_frames=() frames=() soft=() prior tying=()
-  local listed=() large="" number seed set kind dir
+  local listed=() large="" number share threads seed set kind dir
   if [[ -f $conf/tying.conf ]]; then
     lang=$exp/tied
     aligner=$exp/tied_model
@@ -250,10 +250,14 @@ run_fold() {
       asr-kd train-members --config "$conf/train.conf" --device "$device" --seeds "${seeds_of_members[@]}" \
         --labels "${labels[@]}" "${dev[@]}" -- "${train_frames[@]}" "$exp/members"
     else
+      threads=$(share_of "${#members[@]}" 0)
       for number in "${!seeds_of_members[@]}"; do
         seed=${seeds_of_members[number]}
+        share=$(share_of "${#members[@]}" "$number")
+        ((share == threads)) || finish_jobs  # the last ones get the cores of those before
+        threads=$share
         job "$exp/log/member-$seed.log" asr-kd train --config "$conf/train.conf" --device "$device" --seed "$seed" \
-          --num-threads "$(share_of "${#members[@]}" "$number")" --labels "${labels[@]}" "${dev[@]}" -- "${train_frames[@]}" "$exp/members/$seed"
+          --num-threads "$threads" --labels "${labels[@]}" "${dev[@]}" -- "${train_frames[@]}" "$exp/members/$seed"
       done
       finish_jobs
     fi

@@ -57,8 +57,7 @@ class Options:
 
 
 def run(options: Options) -> None:
-    inputs = _inputs(options)
-    stage = Stage(options.out, command="decode", options=options, inputs=inputs)
+    stage = Stage(options.out, command="decode", options=options, inputs=_inputs(options))
     if stage.finished():
         return
     device = prepare(options.device)
@@ -86,7 +85,7 @@ def run(options: Options) -> None:
         )
         rtf = _recognise_test(partial, test, labels, scorer, decoder, tuned, options)
         system = describe_system(options.name, options.conf, models) | {
-            "labels": inputs["test labels"],
+            "labels": labels.fingerprint,
             "acoustic_scale": tuned.acoustic_scale,
             "insertion_penalty": tuned.insertion_penalty,
             "dev_wer": tuned.error,

@@ -59,7 +59,7 @@ def run(options: Options) -> None:
             labels_N=labels.pdfs,
             decisions_N=decisions_N,
             label_logp_N=label_logp_N,
-            system=describe_system(options.name, options.conf, models) | {"labels": inputs["labels"]},
+            system=describe_system(options.name, options.conf, models) | {"labels": labels.fingerprint},
         )
         counts = read_evaluated(folder).frames
     log.info(

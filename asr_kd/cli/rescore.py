@@ -101,7 +101,7 @@ def _check_old_model(system: Mapping[str, Any], given: str | None, options: Opti
     elif given is None:
         hint = "its graph has an n-gram model, whose probabilities must be taken out: give its ARPA file as --old-lm"
     else:
-        hint = f"its graph was made from another ARPA file than --old-lm {options.old_lm}"
+        hint = f"--old-lm {options.old_lm} is not the very file, gzipped or not, that make-graph got"
     raise MismatchError(f"{options.decoded}: {hint}")
 
 

@@ -4,6 +4,7 @@ A directory with ``pdfs.npy`` ``[N]`` int32 (-1 where an utterance could not be 
 (which and why) and ``meta.json`` (the fingerprints of frames and states).
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy as np
 
 from asr_kd.errors import DataError, MismatchError
 from asr_kd.frames.store import FrameStore
-from asr_kd.stage import replacing, write_json, write_text
+from asr_kd.stage import digest, replacing, write_json, write_text
 
 PDFS_FILE, META_FILE, DROPPED_FILE = "pdfs.npy", "meta.json", "dropped.tsv"
 
@@ -41,6 +42,12 @@ class Labels:
     def states_fingerprint(self) -> str:
         """Identifies the inventory of states."""
         return str(self.meta["states_fingerprint"])
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the labels and the frames that they are of, wherever they lie."""
+        pdfs = hashlib.sha256(self.pdfs.tobytes()).hexdigest()
+        return digest([pdfs, self.meta["index_fingerprint"], self.states_fingerprint])
 
     @staticmethod
     def load(path: Path) -> "Labels":

@@ -10,7 +10,7 @@ Legend: M members, B frames of the sample, P pdfs, K kept.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -142,7 +142,9 @@ def recommendation(found: Sequence[Fidelity], options: SoftTargetOptions, larges
     if best.dense or dense.bytes_per_frame <= best.bytes_per_frame:
         why = "no larger than the record that would do" if good else f"no record here stays within {largest_kl:g} nats"
         return f"--dense: {dense.bytes_per_frame:,} bytes a frame, {why}"
+    otherwise = " --dense false" if replace(options, top_k=best.top).keeps_all(dense.top) else ""
+    flags = f"--top-k {best.top} --tail-samples {options.tail_samples}{otherwise}"
     return (
-        f"--top-k {best.top} --tail-samples {options.tail_samples}: {best.bytes_per_frame:,} bytes a frame, the fewest "
-        f"that stay within {largest_kl:g} nats at T = {options.temperature:g}"
+        f"{flags}: {best.bytes_per_frame:,} bytes a frame, the fewest that stay within {largest_kl:g} nats at "
+        f"T = {options.temperature:g}"
     )

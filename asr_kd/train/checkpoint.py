@@ -15,6 +15,7 @@ from asr_kd.stage import replacing
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 GROUP_FOLDER = "group"  # of members that are trained together, in the first one's directory
+DONE_GROUP_FOLDER = "group.done"  # the same while it is removed
 
 
 @dataclass

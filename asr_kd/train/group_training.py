@@ -19,7 +19,7 @@ from asr_kd.nets.dnn import DNN, NetOptions, num_parameters
 from asr_kd.nets.free_memory import free_bytes
 from asr_kd.nets.group import DNNGroup
 from asr_kd.stage import write_json
-from asr_kd.train.checkpoint import CHECKPOINT_FILE, GROUP_FOLDER
+from asr_kd.train.checkpoint import CHECKPOINT_FILE, DONE_GROUP_FOLDER, GROUP_FOLDER
 from asr_kd.train.dev_set import DevSet
 from asr_kd.train.frame_set import FrameSet, GroupFrames
 from asr_kd.train.loop import Trainer, TrainOptions
@@ -105,7 +105,7 @@ def train_group(
     data.check_labelled()
     device = prepare(options.device)
     folder = directories[0] / GROUP_FOLDER
-    no_more_needed = folder.with_name(f"{GROUP_FOLDER}.done")
+    no_more_needed = directories[0] / DONE_GROUP_FOLDER
     shutil.rmtree(no_more_needed, ignore_errors=True)
     if not folder.exists() and all((directory / MODEL_FILE).exists() for directory in directories):
         return

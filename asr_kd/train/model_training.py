@@ -20,7 +20,7 @@ from asr_kd.hmm.labels import Labels, log_prior, match_labels
 from asr_kd.nets.acoustic_model import MODEL_FILE, AcousticModel, ModelCard
 from asr_kd.nets.device import autocast, prepare
 from asr_kd.nets.dnn import DNN, NetOptions, num_parameters
-from asr_kd.train.checkpoint import CHECKPOINT_FILE, GROUP_FOLDER
+from asr_kd.train.checkpoint import CHECKPOINT_FILE, DONE_GROUP_FOLDER, GROUP_FOLDER
 from asr_kd.train.dev_set import EVAL_FRAMES, DevSet
 from asr_kd.train.frame_set import FrameSet, check_same_features, store_names
 from asr_kd.train.loop import Trainer, TrainOptions, Transform, log
@@ -135,6 +135,7 @@ def _check_one_each(labels: Sequence[Labels]) -> None:
 
 def discard_group(directory: Path, why: str) -> None:
     """Remove what members that were trained together left in a directory, and warn of it."""
+    shutil.rmtree(directory / DONE_GROUP_FOLDER, ignore_errors=True)
     folder = directory / GROUP_FOLDER
     if folder.exists():
         log.warning("%s: %d epochs of members trained together are thrown away: %s", folder, epochs_done(folder), why)

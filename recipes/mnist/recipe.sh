@@ -43,14 +43,14 @@ use_protocol() {
     echo "error: --quick has the recipe's own stages; leave it out for an --experiment" >&2
     return 2
   fi
-  if (($(wc -w <<<"$student_seeds") > $(wc -w <<<"$member_seeds"))); then
-    echo "error: --student-seeds '$student_seeds': the i-th student learns from the i-th big net, so --member-seeds" \
-      "must name as many; it has '$member_seeds'" >&2
-    return 2
-  fi
   if [[ $quick == true ]]; then
     results_dir+=/quick
     read -r member_seeds _ <<<"$member_seeds"
     read -r student_seeds _ <<<"$student_seeds"
+  fi
+  if [[ ${experiment:-} != specialists ]] && (($(wc -w <<<"$student_seeds") > $(wc -w <<<"$member_seeds"))); then
+    echo "error: --student-seeds '$student_seeds': the i-th student learns from the i-th big net, so --member-seeds" \
+      "must name as many; it has '$member_seeds'" >&2
+    return 2
   fi
 }

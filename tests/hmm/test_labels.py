@@ -32,6 +32,19 @@ def test_labels_survive_their_files(tmp_path: Path, make_store: MakeStore) -> No
     assert (tmp_path / "ali" / DROPPED_FILE).read_text() == "utt-001\tno transcript\n"
 
 
+def test_the_same_labels_have_one_fingerprint_wherever_they_lie(tmp_path: Path, make_store: MakeStore) -> None:
+    here, there = make_store([5, 4]), make_store([5, 4], seed=2)
+    assert here.path != there.path
+    labels = made(tmp_path / "ali", here)
+    assert made(tmp_path / "same", there).fingerprint == labels.fingerprint
+    others = [
+        made(tmp_path / "frames", make_store([4, 5])),
+        made(tmp_path / "states", here, states="6" * 16),
+        made(tmp_path / "pdfs", here, num_pdfs=8),
+    ]
+    assert labels.fingerprint not in [other.fingerprint for other in others]
+
+
 def test_each_store_gets_its_own_labels_in_whatever_order(tmp_path: Path, make_store: MakeStore) -> None:
     stores = [make_store([5]), make_store([6]), make_store([7])]
     last, first = made(tmp_path / "last", stores[2]), made(tmp_path / "first", stores[0])

@@ -162,3 +162,9 @@ def test_the_smallest_store_that_is_faithful_enough_is_recommended(
 ) -> None:
     line = recommendation([*RECORDS, kept(500, dense_bytes, 1e-9, dense=True)], SoftTargetOptions(), largest_kl)
     assert line.startswith(expected) and "\n" not in line
+    assert "--dense false" not in line
+
+
+def test_of_a_small_inventory_a_record_is_recommended_with_what_it_takes_to_get_it() -> None:
+    line = recommendation([*RECORDS, kept(83, 166, 1e-9, dense=True)], SoftTargetOptions(), 0.5)
+    assert line.startswith("--top-k 8 --tail-samples 16 --dense false: ")

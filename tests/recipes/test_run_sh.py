@@ -306,6 +306,7 @@ def test_an_experiment_needs_the_conf_that_its_students_have(tmp_path: Path) -> 
     [
         (("--experiment", "specialists"), "add --protocol held-out"),
         (("--experiment", "ledger", "--quick"), "--quick has the recipe's own stages"),
+        (("--member-seeds", "1 2", "--experiment", "ledger"), "--student-seeds '11 12 13'"),
         (("--member-seeds", "1 2"), "--student-seeds '11 12 13': the i-th student learns from the i-th big net"),
     ],
 )

@@ -172,6 +172,15 @@ def test_killed_while_it_cleans_up_nothing_is_trained_again(
     assert not list((tmp_path / "1").glob("group*/*"))
 
 
+def test_what_a_clean_up_left_is_no_part_of_a_member_that_is_finished_alone(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(pipeline, monkeypatch, "train-members", tmp_path, "--seeds", 1, 2)
+    (tmp_path / "1.partial/group").rename(tmp_path / "1.partial/group.done")
+    assert train(pipeline, "train", tmp_path / "1", "--seed", 1) == 0
+    assert not (tmp_path / "1/group.done").exists()
+
+
 def test_members_in_another_order_carry_on(
     pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -197,7 +197,8 @@ def _coverage(results: Mapping[str, Any]) -> Claim:
     said = ", ".join(f"{row['specialists']}: {percent(row['relative_change'], form='+.2f')}" for row in rows)
     most = len(figures.GAIN_BY_COVERAGE) - 1
     if len(rows) < 2:
-        verdict, here = OPEN, "all are covered alike"
+        alike = len(known) == len(results["coverage"])
+        verdict, here = OPEN, "all are covered alike" if alike else "too few frames that the generalist has right"
     else:
         # Of different frames: there is no pairing to use.
         ci = difference(rows[-1]["relative_change_ci"], rows[0]["relative_change_ci"])
