@@ -250,11 +250,11 @@ run_fold() {
       asr-kd train-members --config "$conf/train.conf" --device "$device" --seeds "${seeds_of_members[@]}" \
         --labels "${labels[@]}" "${dev[@]}" -- "${train_frames[@]}" "$exp/members"
     else
-      threads=$(share_of "${#members[@]}" 0)
+      threads=""
       for number in "${!seeds_of_members[@]}"; do
         seed=${seeds_of_members[number]}
         share=$(share_of "${#members[@]}" "$number")
-        ((share == threads)) || finish_jobs  # the last ones get the cores of those before
+        [[ ${threads:-$share} == "$share" ]] || finish_jobs  # the last ones get the cores of those before
         threads=$share
         job "$exp/log/member-$seed.log" asr-kd train --config "$conf/train.conf" --device "$device" --seed "$seed" \
           --num-threads "$threads" --labels "${labels[@]}" "${dev[@]}" -- "${train_frames[@]}" "$exp/members/$seed"

@@ -57,8 +57,8 @@ def utterance_log_posteriors(
 ) -> Iterator[tuple[str, slice, np.ndarray]]:
     """Each utterance with its frames and its log posteriors ``[T, P]`` float32.
 
-    Frames are scored in stretches of one length, whosever they are: a product of a shape that was not met before costs
-    as much to prepare, on the CPU, as hundreds of frames to multiply.
+    Frames are scored in stretches of one length, whosever they are: on the CPU a product of a shape that was not met
+    before must be prepared.
 
     Args:
         nj: threads, each scoring stretches of its own.
