@@ -13,6 +13,7 @@ from asr_kd.frames.store import FrameStore
 from asr_kd.nets.dnn import NetOptions
 from asr_kd.targets.record import RecordLayout
 from asr_kd.targets.store import CHUNK_FRAMES, SoftTargetOptions, block_frames
+from asr_kd.train.muon import STEPS
 
 NPY_HEADER_BYTES = 128
 PROGRAM_BYTES = 500_000_000  # resident with torch imported and nothing else
@@ -115,12 +116,12 @@ class NetShape:
         return 3 * self.forward_flops - 2 * self.input_dim * self.hidden_dim
 
     def update_flops(self, optimizer: str) -> int:
-        """Operations of a step that do not grow with the batch: muon's five steps, each of three products."""
+        """Operations of a step that do not grow with the batch: muon's steps, each of three products."""
         if optimizer != "muon":
             return 0
         hidden = itertools.pairwise([self.input_dim, *[self.hidden_dim] * self.num_layers])
         sides = [(min(matrix), max(matrix)) for matrix in hidden]
-        return sum(5 * (4 * short**2 * long + 2 * short**3) for short, long in sides)
+        return sum(len(STEPS) * (4 * short**2 * long + 2 * short**3) for short, long in sides)
 
     @property
     def model_bytes(self) -> int:

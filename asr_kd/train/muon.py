@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-# Of Newton and Schulz's iteration: singular values come near 1 in few steps.
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-STEPS = 5
+# A step takes each singular value x to a x + b x^3 + c x^5. These three are, one after the other, the polynomials that
+# leave the least error of what may lie in 0.01 to 1 (Amsel et al. 2025): all of it comes to 0.73 to 1.27. Jordan's one
+# polynomial needs five steps for that.
+STEPS = ((8.0934, -23.6204, 17.4462), (3.6366, -2.7219, 0.5365), (2.6613, -1.9772, 0.4526))
 MOMENTUM = 0.95
 ADAMS_LENGTH = 0.2  # root of the mean square of a weight's update, over the learning rate
 LEAST = 1e-7
@@ -48,13 +49,20 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """The nearest orthogonal matrix, nearly: singular values of about 0.7 to 1.2. Takes and returns ``[.., O, I]``."""
+    """The nearest orthogonal matrix, nearly: singular values of 0.73 to 1.27. Takes and returns ``[.., O, I]``.
+
+    To begin with they are made 1 at most by the fourth root of the sum of their fourth powers, which is nearer to the
+    largest one than the root of the sum of squares, and at hand. What is less than 0.01 then is made up to 80 times as
+    large.
+    """
     if matrix.shape[-2] > matrix.shape[-1]:
         return orthogonalised(matrix.mT).mT
     product = torch.addmm if matrix.dim() == 2 else torch.baddbmm
-    own, cube, fifth = COEFFICIENTS
     matrix = matrix / torch.linalg.matrix_norm(matrix, keepdim=True).clamp(min=LEAST)
-    for _ in range(STEPS):
+    for number, (own, cube, fifth) in enumerate(STEPS):
         gram = matrix @ matrix.mT
+        if number == 0:
+            squares = torch.linalg.matrix_norm(gram, keepdim=True).clamp(min=LEAST)
+            matrix, gram = matrix / squares.sqrt(), gram / squares
         matrix = product(matrix, product(gram, gram, gram, beta=cube, alpha=fifth), matrix, beta=own)
     return matrix
