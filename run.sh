@@ -178,12 +178,19 @@ declare -F prepare_language >/dev/null || prepare_language() {
   train_lms "$data" "$exp" "$words"
 }
 
+# make_frames DATA OUT [--prior STORE]: features. A recipe may do otherwise.
+declare -F make_frames >/dev/null || make_frames() {
+  local data=$1 out=$2
+  shift 2
+  asr-kd make-fbank --config "$conf/fbank.conf" --nj "$nj" "$@" "$data" "$out"
+}
+
 # The steps of one fold: data in $data, everything made from it in $exp.
 run_fold() {
   local data=$1 exp=$2 fold=$3
   local labels=() dev=(--dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev")
-  local lang=$exp/lang aligner=$exp/mono grammar=() members=() train_frames=() frames=() soft=() prior tying=()
-  local listed=() large="" number share threads seed set kind dir
+  local lang=$exp/lang aligner=$exp/mono grammar=() members=() train_frames=() frames=() soft=() tying=()
+  local listed=() logs=() large="" number share threads seed set kind dir
   if [[ -f $conf/tying.conf ]]; then
     lang=$exp/tied
     aligner=$exp/tied_model
@@ -210,15 +217,15 @@ run_fold() {
     prepare_language "$data" "$exp"
   fi
   if at_stage 2 "filter banks"; then
+    make_frames "$data/train" "$exp/frames/train"
+    logs=()
     for set in "${labelled_sets[@]}" dev test "${extra_sets[@]}"; do
-      prior=()
-      [[ $set == train ]] || prior=(--prior "$exp/frames/train")
-      if declare -F make_frames >/dev/null; then
-        make_frames "$data/$set" "$exp/frames/$set" "${prior[@]}"
-      else
-        asr-kd make-fbank --config "$conf/fbank.conf" --nj "$nj" "${prior[@]}" "$data/$set" "$exp/frames/$set"
-      fi
+      [[ $set != train ]] || continue
+      logs+=("$exp/log/frames-$set.log")
+      # Each with all cores, for some sets are much larger than others.
+      job "${logs[-1]}" make_frames "$data/$set" "$exp/frames/$set" --prior "$exp/frames/train"
     done
+    show_jobs "${logs[@]}"
   fi
   if at_stage 3 "alignment model by a flat start"; then
     # So small a network trains no faster with more threads.
@@ -236,10 +243,13 @@ run_fold() {
       --dev-frames "$exp/frames/train" --dev-labels "$exp/tied" -- "$exp/frames/train" "$exp/tied_model"
   fi
   if at_stage 5 "labels by forced alignment"; then
+    logs=()
     for set in "${labelled_sets[@]}" dev test; do
-      asr-kd align --config "$conf/align.conf" --device "$device" --nj "$nj" \
+      logs+=("$exp/log/align-$set.log")
+      job "${logs[-1]}" asr-kd align --config "$conf/align.conf" --device "$device" --nj "$nj" \
         "$data/$set" "$lang" "$exp/frames/$set" "$aligner" "$exp/ali/$set"
     done
+    show_jobs "${logs[@]}"
   fi
   for seed in "${seeds_of_members[@]}"; do
     members+=("$exp/members/$seed")

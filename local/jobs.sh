@@ -1,5 +1,6 @@
 # Commands side by side, at most $nj at a time (two on a GPU), each with a log of its own.
 # usage: job LOG COMMAND ...; job LOG COMMAND ...; finish_job LOG; finish_jobs
+#        show_jobs LOG ...       finish_jobs, then the last lines of these logs
 #        share_of JOBS [PLACE]   the cores that each of so many jobs, or the one at a place among them, may use
 # shellcheck shell=bash
 
@@ -50,6 +51,11 @@ finish_jobs() {
   while ((${#job_pids[@]})); do
     reap_job
   done
+}
+
+show_jobs() {
+  finish_jobs
+  tail -qn 1 "$@" >&2
 }
 
 # Wait for one job to end. If it failed, show why, stop the others (they keep what they have done) and fail.
