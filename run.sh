@@ -302,10 +302,7 @@ run_fold() {
   fi
   if at_stage 10 "recognise dev and test with every system"; then
     finish_job "$exp/log/graph.log"
-    for seed in "${seeds_of_members[@]}"; do
-      decode baseline-"$seed" baseline train.conf "$exp/members/$seed"
-    done
-    decode ensemble ensemble train.conf "${members[@]}"
+    decode_members
     for kind in "${student_kinds[@]}"; do
       for seed in "${seeds_of_students[@]}"; do
         finish_job "$exp/log/$kind-$seed.log"
@@ -338,22 +335,51 @@ make_experiment() {
     cp "$exp/$experiment/report/RESULTS.md" "recipes/$recipe/${experiment^^}${of_fold//\//-}.md"
 }
 
-# decode DIR SYSTEM CONF MODEL ...: in the fold that run_fold works on
+# The members by themselves and their ensemble: in one command, so that each scores the frames once. Not where only one of
+# the two systems has lists to be rescored.
+decode_members() {
+  local seed system with_lists=0
+  for system in baseline ensemble; do
+    ! is_rescored "$system" || with_lists=$((with_lists + 1))
+  done
+  if ((with_lists != 1)); then
+    ((with_lists == 0)) || listed+=("${seeds_of_members[@]/#/baseline-}")
+    decode ensemble ensemble train.conf "${members[@]}" \
+      --alone-name baseline --alone "${seeds_of_members[@]/#/$exp/decode/baseline-}"
+    return
+  fi
+  for seed in "${seeds_of_members[@]}"; do
+    decode baseline-"$seed" baseline train.conf "$exp/members/$seed"
+  done
+  decode ensemble ensemble train.conf "${members[@]}"
+}
+
+# Whether a system is scored rescored with the larger n-gram model, too.
+is_rescored() {
+  [[ -n $large && " ${rescored:-$1} " == *" $1 "* ]]
+}
+
+# decode DIR SYSTEM CONF MODEL ... [--OPTION ...]: in the fold that run_fold works on
 decode() {
-  local dir=$1 system=$2 trained_with=$3 lists=()
+  local dir=$1 system=$2 trained_with=$3 lists=() models=() cores=$nj
+  # The ensemble's takes longest: it gets what the others leave.
+  [[ $system == ensemble ]] || cores=$(share_of $((1 + ${#student_kinds[@]} * ${#seeds_of_students[@]})))
   shift 3
-  if [[ -n $large && " ${rescored:-$system} " == *" $system "* ]]; then
+  while (($#)) && [[ $1 != --* ]]; do
+    models+=("$1")
+    shift
+  done
+  if is_rescored "$system"; then
     listed+=("$dir")
   else
     # Nothing would read them.
     lists=(--num-best 0)
   fi
-  job "$exp/log/decode-$dir.log" asr-kd decode --config "$conf/decode.conf" --device "$device" \
-    --nj "$(share_of $((${#seeds_of_members[@]} + 1 + ${#student_kinds[@]} * ${#seeds_of_students[@]})))" \
+  job "$exp/log/decode-$dir.log" asr-kd decode --config "$conf/decode.conf" --device "$device" --nj "$cores" \
     --name "$system" --conf "$conf/$trained_with" "${lists[@]}" \
     --dev-data "$data/dev" --dev-frames "$exp/frames/dev" \
-    --test-data "$data/test" --test-frames "$exp/frames/test" --test-labels "$exp/ali/test" \
-    -- "$exp/graph" "$@" "$exp/decode/$dir"
+    --test-data "$data/test" --test-frames "$exp/frames/test" --test-labels "$exp/ali/test" "$@" \
+    -- "$exp/graph" "${models[@]}" "$exp/decode/$dir"
 }
 
 # Score all folds together, and write the page of all the recipe's protocols.

@@ -187,7 +187,7 @@ class Stage:
         run = {
             "identity": self._identity,
             "command_line": shlex.join(["asr-kd", *sys.argv[1:]]),
-            "revision": _revision(),
+            "revision": revision(),
             "versions": _versions(),
             "seed": seed,
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(sessions[0][0])),
@@ -300,7 +300,7 @@ def _remove(directory: Path) -> None:
         shutil.rmtree(directory)
 
 
-def _revision() -> str:
+def revision() -> str:
     """The toolkit's version, and the commit it runs from where it runs from a checkout."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():

@@ -1,6 +1,6 @@
-"""The page of figures, ``docs/performance.md``: one part for the CPU and one for a GPU, each from one run.
+"""The page of figures, ``docs/performance.md``: a part for each processor and each GPU, each from one run.
 
-A run replaces the part of its own device and leaves the other as it is.
+A run replaces the part of its own processor or card and leaves the others as they are.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,9 @@ from typing import Any
 from asr_kd.bench.figure import Figure
 from asr_kd.bench.suite import BENCHMARKS, Results
 
-PARTS = {"cpu": "## On a CPU", "cuda": "## On a GPU"}
-NOT_RUN = {
-    "cpu": "Not run: `asr-kd bench --doc docs/performance.md` fills this part in.\n",
-    "cuda": """\
+ON = "## On "
+NO_GPU = "## On a GPU"
+NOT_RUN = """\
 Not run: no GPU was at hand. `asr-kd bench --device cuda --doc docs/performance.md` fills this part in.
 
 | goal of | figure | goal | measured |
@@ -22,14 +21,15 @@ Not run: no GPU was at hand. `asr-kd bench --device cuda --doc docs/performance.
 | step | the same, B = 16,384 | at least 75 % | not run |
 | gather | time of a gather over that of a bf16 step | at most 1 % | not run |
 | members | 10 members of 4 x 512 in one step: frames of all in a second, over one's alone | at least 1x | not run |
-""",
-}
+"""
+_OF_A_GPU = "; host: "
 INTRODUCTION = """\
 # How fast it is
 
 Every figure here stands next to the limit of the machine and to other programs, and was written by the program that
-measured it: `asr-kd bench --doc docs/performance.md` (with `--device cuda` for the part on a GPU). The data is made
-up on the spot; no corpus is needed. A run takes about five minutes of one core.
+measured it: `asr-kd bench --doc docs/performance.md` (with `--device cuda` for a GPU). It adds a part for the machine
+that it runs on, or makes that anew. The data is made up on the spot; no corpus is needed. A run takes about five
+minutes of one core.
 
 ## Method
 
@@ -75,11 +75,13 @@ HOW_TO_READ = """\
 """
 
 
-def write_document(path: Path, device: str, machine: dict[str, Any], results: Sequence[Results]) -> None:
-    """Write the page, or the part of this device where the page is there already."""
-    parts = NOT_RUN | _parts_of(path)
-    parts[device] = render_part(machine, results)
-    text = INTRODUCTION + "".join(f"{heading}\n\n{parts[name]}\n" for name, heading in PARTS.items()) + HOW_TO_READ
+def write_document(path: Path, machine: dict[str, Any], results: Sequence[Results]) -> None:
+    """Write the page, or the part of this machine where the page is there already."""
+    parts = _parts_of(path)
+    parts[_heading(machine)] = render_part(machine, results)
+    if not any(_OF_A_GPU in part for part in parts.values()):
+        parts[NO_GPU] = NOT_RUN
+    text = INTRODUCTION + "".join(f"{heading}\n\n{part}\n" for heading, part in parts.items()) + HOW_TO_READ
     path.write_text(text, encoding="utf-8")
 
 
@@ -105,10 +107,14 @@ def _measured(figure: Figure) -> str:
     return figure.shown() if figure.value is not None else f"not measured: {figure.note}"
 
 
+def _heading(machine: dict[str, Any]) -> str:
+    return ON + (machine["gpu"] if "gpu" in machine else f"{machine['cpu']} ({machine['cpu_family']})")
+
+
 def _machine(machine: dict[str, Any]) -> str:
     flags = ", ".join(machine["flags"]) or "none of AVX2, AVX-512, bf16 and AMX"
     libraries = ", ".join(f"{name} {version}" for name, version in machine["libraries"].items())
-    gpu = f"{machine['gpu']}; host: " if "gpu" in machine else ""
+    gpu = f"{machine['gpu']}{_OF_A_GPU}" if "gpu" in machine else ""
     return (
         f"{gpu}{machine['cpu']} ({machine['cpu_family']}), {machine['cores']} cores, {flags}; {libraries}. "
         f"Load of the machine at the start: {machine['load']:g}."
@@ -116,12 +122,9 @@ def _machine(machine: dict[str, Any]) -> str:
 
 
 def _parts_of(path: Path) -> dict[str, str]:
-    """What a page already says of each device that something was run on."""
+    """What a page already says, by its headings, of machines that something was run on."""
     if not path.exists():
         return {}
-    text = path.read_text(encoding="utf-8").split(HOW_TO_READ.splitlines()[0])[0]
-    found = {}
-    for name, heading in PARTS.items():
-        if f"{heading}\n" in text:
-            found[name] = text.split(f"{heading}\n", 1)[1].split("\n## ", 1)[0].strip("\n") + "\n"
-    return {name: part for name, part in found.items() if not part.startswith("Not run: ")}
+    _, *parts = path.read_text(encoding="utf-8").split(HOW_TO_READ.splitlines()[0])[0].split(f"\n{ON}")
+    found = (part.split("\n", 1) for part in parts)
+    return {ON + name: text.strip("\n") + "\n" for name, text in found if ON + name != NO_GPU}

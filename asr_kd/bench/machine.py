@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from asr_kd.nets.device import DeviceOptions, computes_bf16, prepare, use_faster_products
+from asr_kd.stage import revision
 
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 LIBRARIES = ("torch", "numpy", "torchaudio", "kaldi-native-fbank", "librosa")
@@ -35,7 +36,7 @@ def describe(device: str) -> dict[str, Any]:
         "bf16_in_hardware": computes_bf16(torch.device("cpu")),
         "fp32_products_by_onednn": use_faster_products(),
         "load": round(os.getloadavg()[0], 2),
-        "libraries": {name: _version(name) for name in LIBRARIES},
+        "libraries": {"asr_kd": revision(), **{name: _version(name) for name in LIBRARIES}},
     }
     if torch.device(device).type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(torch.device(device))

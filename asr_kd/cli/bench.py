@@ -46,4 +46,4 @@ def run(options: Options) -> None:
     if options.json is not None:
         write_json(options.json, to_json(machine, results))
     if options.doc is not None:
-        write_document(options.doc, "cuda" if on_gpu else "cpu", machine, results)
+        write_document(options.doc, machine, results)

@@ -1,11 +1,17 @@
-"""Recognise a test set with one model or an ensemble; scale and penalty are tuned on the dev set."""
+"""Recognise a test set with one model or an ensemble; scale and penalty are tuned on the dev set.
+
+What an ensemble's models score by themselves (`--alone`) is what the ensemble's mean is made of: together they take
+little longer than one of the two.
+"""
 
 import logging
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from asr_kd.cli.evaluate import describe_system
@@ -22,12 +28,13 @@ from asr_kd.decode.recognition import (
 )
 from asr_kd.decode.search import Hypothesis
 from asr_kd.decode.tune import Race, Tuned, TuneOptions, tune
-from asr_kd.errors import MismatchError
+from asr_kd.errors import MismatchError, UsageError
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.labels import Labels, check_labelled, match_labels
-from asr_kd.hmm.posteriors import load_models
-from asr_kd.nets.acoustic_model import check_states
+from asr_kd.hmm.posteriors import KeptMean, load_models
+from asr_kd.nets.acoustic_model import AcousticModel, check_states
 from asr_kd.nets.device import DeviceOptions, prepare
+from asr_kd.nets.free_memory import free_bytes
 from asr_kd.options import group, option
 from asr_kd.score.decoded import LOOP
 from asr_kd.score.wer import align_words, count_words
@@ -35,6 +42,8 @@ from asr_kd.stage import Stage, digest, fingerprint, read_run, write_json, write
 from asr_kd.train.frame_set import check_same_features
 
 log = logging.getLogger(__name__)
+
+_MOST_MEMORY = 0.25  # of what is free
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,28 +63,105 @@ class Options:
     nbest: NBestOptions = group(NBestOptions)
     device: DeviceOptions = group(DeviceOptions)
     nj: int = option("threads that score and processes that search", default=1, affects_result=False)
+    alone: tuple[Path, ...] = option(
+        "directories to make of the results of each of the models by itself, in their order",
+        default=(),
+        affects_result=False,
+    )
+    alone_name: str = option("the name of these systems in the report", default="", affects_result=False)
+
+    def __post_init__(self) -> None:
+        if self.alone and len(self.alone) != len(self.models):
+            raise UsageError(f"--alone: {len(self.alone)} directories for {len(self.models)} models; give one for each")
+        if len({*self.alone, self.out}) <= len(self.alone):
+            raise UsageError("--alone: name a directory for each model, and another for all together")
+        if bool(self.alone) != bool(self.alone_name):
+            raise UsageError(
+                "--alone and --alone-name go together: where to put the models' own results, and their name"
+            )
 
 
 def run(options: Options) -> None:
-    stage = Stage(options.out, command="decode", options=options, inputs=_inputs(options))
-    if stage.finished():
+    by_themselves = _by_themselves(options)
+    done = {system.out: _stage(system).finished() for system in (*by_themselves, options)}
+    if all(done.values()):
         return
-    device = prepare(options.device)
-    graph = DecodingGraph.load(options.graph)
-    dev, test = FrameStore(options.dev_frames), FrameStore(options.test_frames)
-    if dev.path.resolve() == test.path.resolve():
-        log.warning("%s is dev and test set: figures tuned on the test set are too good", test.path)
-    check_same_features([test, dev])
-    models = load_models(options.models, test, device, options.device.dtype)
-    (labels,) = match_labels([test], [Labels.load(options.test_labels)])
-    assert labels is not None
-    path, model = next(iter(models.items()))
-    check_states(model, graph.states_fingerprint, model_path=path, other_path=options.graph)
-    check_labelled(labels, path, model.card.states_fingerprint)
-    _utterances(options.test_data, test)  # what is wrong with it is said before an hour of tuning
-    scorer = Scorer(list(models.values()), device, options.nj)
-    decoder = Decoder(graph, options.search, options.nj)
-    with stage.writing() as partial:
+    given = _Given.load(options)
+    kept = _mean_to_keep(given) if by_themselves and not done[options.out] else None
+    for system in by_themselves:
+        (model,) = map(given.models.__getitem__, system.models)
+        posteriors = kept.adding(model, device=given.device, nj=options.nj) if kept else None
+        if not done[system.out]:
+            _decode(system, given, Scorer([model], given.device, options.nj, posteriors))
+        elif posteriors:
+            for store in (given.dev, given.test):
+                deque(posteriors(store), maxlen=0)
+    if not done[options.out]:
+        scorer = Scorer(list(given.models.values()), given.device, options.nj, kept.posteriors if kept else None)
+        _decode(options, given, scorer, scored_s=kept.seconds(given.test) if kept else 0.0)
+
+
+def _by_themselves(options: Options) -> list[Options]:
+    """What makes the results of each model by itself, as if it were asked for alone."""
+    return [
+        replace(options, models=(model,), out=out, name=options.alone_name, alone=(), alone_name="")
+        for model, out in zip(options.models, options.alone, strict=False)
+    ]
+
+
+def _mean_to_keep(given: "_Given") -> KeptMean | None:
+    """Where the mean's posteriors are added up; None if memory is short, and the models score once more."""
+    num_pdfs = given.graph.num_pdfs
+    needed, free = KeptMean.num_bytes((given.dev, given.test), num_pdfs), free_bytes(torch.device("cpu"))
+    if needed > _MOST_MEMORY * free:
+        log.info("the ensemble scores by itself: to keep the mean would take %d of %d MB", needed >> 20, free >> 20)
+        return None
+    return KeptMean(len(given.models))
+
+
+@dataclass(frozen=True)
+class _Given:
+    """All that the systems of one command share."""
+
+    device: torch.device
+    graph: DecodingGraph
+    dev: FrameStore
+    test: FrameStore
+    labels: Labels
+    models: Mapping[Path, AcousticModel]
+
+    @staticmethod
+    def load(options: Options) -> "_Given":
+        device = prepare(options.device)
+        graph = DecodingGraph.load(options.graph)
+        dev, test = FrameStore(options.dev_frames), FrameStore(options.test_frames)
+        if dev.path.resolve() == test.path.resolve():
+            log.warning("%s is dev and test set: figures tuned on the test set are too good", test.path)
+        check_same_features([test, dev])
+        models = load_models(options.models, test, device, options.device.dtype)
+        (labels,) = match_labels([test], [Labels.load(options.test_labels)])
+        assert labels is not None
+        path, model = next(iter(models.items()))
+        check_states(model, graph.states_fingerprint, model_path=path, other_path=options.graph)
+        check_labelled(labels, path, model.card.states_fingerprint)
+        _utterances(options.test_data, test)  # what is wrong with it is said before an hour of tuning
+        return _Given(device, graph, dev, test, labels, models)
+
+
+def _stage(options: Options) -> Stage:
+    return Stage(options.out, command="decode", options=options, inputs=_inputs(options))
+
+
+def _decode(options: Options, given: _Given, scorer: Scorer, *, scored_s: float = 0.0) -> None:
+    """Recognise with one system.
+
+    Args:
+        scored_s: processor time that scoring the test set took before.
+    """
+    dev, test = given.dev, given.test
+    decoder = Decoder(given.graph, options.search, options.nj)
+    models = {path: given.models[path] for path in options.models}
+    with _stage(options).writing() as partial:
         tuned = _tune(scorer, decoder, dev, options)
         log.info(
             "dev WER %.2f %% at acoustic scale %g, insertion penalty %g",
@@ -83,13 +169,13 @@ def run(options: Options) -> None:
             tuned.acoustic_scale,
             tuned.insertion_penalty,
         )
-        rtf = _recognise_test(partial, test, labels, scorer, decoder, tuned, options)
+        seconds = scored_s + _recognise_test(partial, test, given.labels, scorer, decoder, tuned, options)
         system = describe_system(options.name, options.conf, models) | {
-            "labels": labels.fingerprint,
+            "labels": given.labels.fingerprint,
             "acoustic_scale": tuned.acoustic_scale,
             "insertion_penalty": tuned.insertion_penalty,
             "dev_wer": tuned.error,
-            "rtf": rtf,
+            "rtf": seconds / _audio_seconds(test),
             "beam": options.search.beam,
             "max_active": options.search.max_active,
         }
@@ -179,7 +265,7 @@ def _audio_seconds(store: FrameStore) -> float:
 def _recognise_test(
     out: Path, store: FrameStore, labels: Labels, scorer: Scorer, decoder: Decoder, tuned: Tuned, options: Options
 ) -> float:
-    """Write hypotheses, references and frame scores; returns processor time over the audio's duration."""
+    """Write hypotheses, references and frame scores; returns the processor time in s."""
     utterances = _utterances(options.test_data, store)
     reference = {u.id: u.words or () for u in utterances}
     frames = FrameScores()
@@ -193,7 +279,7 @@ def _recognise_test(
     _write_words(out / "ref.txt", reference)
     frames.in_order(reference).write(out / "frames.tsv")
     write_text(out / "utt2spk", "".join(f"{u.id} {u.speaker}\n" for u in utterances))
-    return spent / _audio_seconds(store)
+    return spent
 
 
 def _utterances(data: Path, store: FrameStore) -> list[Utterance]:

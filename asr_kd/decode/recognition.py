@@ -15,7 +15,7 @@ from asr_kd.decode.graph import DecodingGraph
 from asr_kd.decode.nbest import NBest, nbest_lists
 from asr_kd.decode.search import Hypothesis, search
 from asr_kd.frames.store import FrameStore
-from asr_kd.hmm.posteriors import utterance_log_posteriors
+from asr_kd.hmm.posteriors import Posteriors, utterance_log_posteriors
 from asr_kd.nets.acoustic_model import AcousticModel
 from asr_kd.options import option
 from asr_kd.stage import write_text
@@ -71,11 +71,16 @@ class FrameScores:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Models that score frames together; the mean of their posteriors is divided by the mean of their priors."""
+    """Models that score frames together; the mean of their posteriors is divided by the mean of their priors.
+
+    Attributes:
+        posteriors: of the models' mean, where it is at hand.
+    """
 
     models: Sequence[AcousticModel]
     device: torch.device
     nj: int = 1
+    posteriors: Posteriors | None = None
 
     def log_likelihoods(
         self, store: FrameStore, frames: FrameScores | None = None, pdfs: np.ndarray | None = None
@@ -87,10 +92,13 @@ class Scorer:
         """
         priors = torch.stack([model.log_prior for model in self.models])
         prior = priors.exp().mean(dim=0).log().cpu().numpy()
-        for utterance, own, logp in utterance_log_posteriors(self.models, store, device=self.device, nj=self.nj):
+        for utterance, own, logp in self.posteriors(store) if self.posteriors else self._scored(store):
             if frames is not None and pdfs is not None:
                 frames.add(utterance, logp, pdfs[own])
             yield utterance, logp - prior
+
+    def _scored(self, store: FrameStore) -> Iterator[tuple[str, slice, np.ndarray]]:
+        return utterance_log_posteriors(self.models, store, device=self.device, nj=self.nj)
 
 
 @dataclass(frozen=True)

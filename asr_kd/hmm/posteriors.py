@@ -4,7 +4,8 @@ Legend: T frames of one utterance, P pdfs.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from asr_kd.nets.acoustic_model import AcousticModel, check_features, check_same
 from asr_kd.threads import threaded_map
 
 CHUNK_FRAMES = 1024
+
+# Of a frame store each utterance, its frames, and its log posteriors ``[T, P]`` float32.
+Posteriors = Callable[[FrameStore], Iterator[tuple[str, slice, np.ndarray]]]
 
 
 def load_models(
@@ -53,7 +57,12 @@ def mean_log_posteriors(models: Sequence[AcousticModel], x_BW: Tensor) -> Tensor
 
 
 def utterance_log_posteriors(
-    models: Sequence[AcousticModel], store: FrameStore, *, device: torch.device, nj: int = 1
+    models: Sequence[AcousticModel],
+    store: FrameStore,
+    *,
+    device: torch.device,
+    nj: int = 1,
+    spent: list[float] | None = None,
 ) -> Iterator[tuple[str, slice, np.ndarray]]:
     """Each utterance with its frames and its log posteriors ``[T, P]`` float32.
 
@@ -62,10 +71,14 @@ def utterance_log_posteriors(
 
     Args:
         nj: threads, each scoring stretches of its own.
+        spent: gets the processor time of each stretch, in s.
     """
 
     def score(frames: slice) -> np.ndarray:
+        started = time.thread_time()
         scores: np.ndarray = mean_log_posteriors(models, store.windows(frames, device)).cpu().numpy()
+        if spent is not None:
+            spent.append(time.thread_time() - started)
         return scores
 
     stretches = threaded_map(score, store.chunks(CHUNK_FRAMES), nj=nj)
@@ -78,3 +91,61 @@ def utterance_log_posteriors(
         if len(parts) > 1:
             held_TP, first = np.concatenate(parts), frames.start
         yield name, frames, held_TP[frames.start - first : frames.stop - first]
+
+
+class KeptMean:
+    """The mean of an ensemble's posteriors, added up while each of its models scores whole frame stores by itself.
+
+    Equals `mean_log_posteriors` of the models in their order.
+
+    Args:
+        models: how many.
+    """
+
+    def __init__(self, models: int) -> None:
+        self._models = models
+        self._sums: dict[Path, np.ndarray] = {}
+        self._added: dict[Path, int] = {}
+        self._spent: dict[Path, list[float]] = {}
+
+    @staticmethod
+    def num_bytes(stores: Sequence[FrameStore], num_pdfs: int) -> int:
+        """Memory that it takes."""
+        return sum(store.num_frames for store in stores) * num_pdfs * np.dtype(np.float32).itemsize
+
+    def adding(self, model: AcousticModel, *, device: torch.device, nj: int = 1) -> Posteriors:
+        """The posteriors of the next model, which the first pass over each store adds up."""
+        passed: set[Path] = set()
+
+        def posteriors(store: FrameStore) -> Iterator[tuple[str, slice, np.ndarray]]:
+            first = store.path not in passed
+            spent = self._spent.setdefault(store.path, []) if first else None
+            for utterance, own, logp_TP in utterance_log_posteriors([model], store, device=device, nj=nj, spent=spent):
+                if first:
+                    self._add(store, own, logp_TP)
+                yield utterance, own, logp_TP
+            if first:
+                self._added[store.path] = self._added.get(store.path, 0) + 1
+                passed.add(store.path)
+
+        return posteriors
+
+    def posteriors(self, store: FrameStore) -> Iterator[tuple[str, slice, np.ndarray]]:
+        """Those of the mean, when all models have scored the store."""
+        assert self._added[store.path] == self._models
+        for utterance, own in store.index.slices():
+            yield utterance, own, self._sums[store.path][own] - np.float32(math.log(self._models))
+
+    def seconds(self, store: FrameStore) -> float:
+        """Processor time that all models together took to score a store."""
+        return sum(self._spent[store.path])
+
+    def _add(self, store: FrameStore, own: slice, logp_TP: np.ndarray) -> None:
+        if store.path not in self._sums:
+            self._sums[store.path] = np.empty((store.num_frames, logp_TP.shape[1]), np.float32)
+        sum_TP = self._sums[store.path][own]
+        if self._added.get(store.path):
+            summed = torch.from_numpy(sum_TP)
+            torch.logaddexp(summed, torch.from_numpy(logp_TP), out=summed)
+        else:
+            sum_TP[:] = logp_TP

@@ -1,6 +1,7 @@
-"""Figures: verdicts, the table, JSON, and the page with a part for each device."""
+"""Figures: verdicts, the table, JSON, and the page with a part for each machine."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -75,33 +76,33 @@ def test_json_has_a_key_for_every_figure_and_null_for_what_was_not_measured() ->
 
 def test_the_page_has_the_machine_the_goals_and_every_figure(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
-    write_document(page, "cpu", MACHINE, RESULTS)
+    write_document(page, MACHINE, RESULTS)
     text = page.read_text()
-    assert text.startswith(INTRODUCTION) and text.endswith(HOW_TO_READ) and NOT_RUN["cuda"] in text
+    assert text.startswith(INTRODUCTION) and text.endswith(HOW_TO_READ) and f"## On a GPU\n\n{NOT_RUN}" in text
     assert "a processor (family 1, model 2), 2 cores, avx2; torch 2." in text
     assert "| fbank | over a peer | at least 8x | 8.87x | met |" in text
     assert "| over another | not measured: another is not installed |" in text
     assert "| speed | 6,912 frames/s |" in text
 
 
-def test_a_run_on_a_gpu_leaves_the_part_of_the_cpu_as_it_is(tmp_path: Path) -> None:
+def test_every_machine_has_a_part_that_only_its_own_runs_replace(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
-    write_document(page, "cpu", MACHINE, RESULTS)
-    write_document(page, "cuda", MACHINE | {"gpu": "a card"}, RESULTS[1:])
-    both = page.read_text()
-    assert "Not run" not in both and "a card; host: a processor" in both
-    assert both.count("| over another | not measured") == 1
-    write_document(page, "cpu", MACHINE, RESULTS)
-    assert page.read_text() == both
-
-
-def test_a_page_begun_on_a_gpu_says_how_to_fill_in_the_part_of_the_cpu(tmp_path: Path) -> None:
-    page = tmp_path / "performance.md"
-    write_document(page, "cuda", MACHINE | {"gpu": "a card"}, RESULTS[1:])
-    assert f"## On a CPU\n\n{NOT_RUN['cpu']}\n## On a GPU\n\na card; host: a processor" in page.read_text()
-    assert "GPU" not in NOT_RUN["cpu"] and "--device" not in NOT_RUN["cpu"]
-    write_document(page, "cpu", MACHINE, RESULTS)
-    assert "Not run" not in page.read_text()
+    write_document(page, MACHINE, RESULTS)
+    write_document(page, MACHINE | {"cpu": "another"}, RESULTS[1:])
+    write_document(page, MACHINE | {"gpu": "a card"}, RESULTS[1:])
+    text = page.read_text()
+    assert re.findall("^## On .*", text, re.M) == [
+        "## On a processor (family 1, model 2)",
+        "## On another (family 1, model 2)",
+        "## On a card",
+    ]
+    assert "Not run" not in text and "a card; host: a processor" in text
+    assert text.count("| over another | not measured") == 1
+    write_document(page, MACHINE, RESULTS)
+    assert page.read_text() == text
+    write_document(page, MACHINE, RESULTS[1:])
+    assert page.read_text().count("| over another | not measured") == 0
+    assert page.read_text().split("## On another")[1] == text.split("## On another")[1]
 
 
 def test_the_command_runs_what_is_asked_for_in_the_order_of_the_list(

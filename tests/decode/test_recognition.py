@@ -1,8 +1,10 @@
 """`asr-kd decode`: words and frame scores of a test set, tuned on the dev set."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +16,9 @@ from asr_kd.corpus.data_dir import Utterance, load_data_dir, write_data_dir
 from asr_kd.decode.graph import DecodingGraph
 from asr_kd.decode.recognition import Decoder, FrameScores, Scorer, SearchOptions
 from asr_kd.frames.store import FrameStore
+from asr_kd.hmm import posteriors
 from asr_kd.hmm.labels import Labels
-from asr_kd.hmm.posteriors import load_models
+from asr_kd.hmm.posteriors import load_models, mean_log_posteriors
 from asr_kd.nets.acoustic_model import AcousticModel
 from asr_kd.score.wer import align_words, count_words
 
@@ -38,9 +41,13 @@ def decode(pipeline: Pipeline, out: Path, *flags: object, **instead: Path) -> in
         "graph": exp / "graph",
         "model": pipeline.members[0],
     } | instead
-    named = [f"--{name.replace('_', '-')}={path}" for name, path in paths.items() if name not in ("graph", "model")]
+    named = [
+        f"--{name.replace('_', '-')}={path}" for name, path in paths.items() if not name.endswith(("graph", "model"))
+    ]
     grid = ("--acoustic-scales", 0.1, 0.3, "--insertion-penalties", 0)
-    words = ["decode", "--name", "x", *named, *grid, *flags, "--", paths["graph"], paths["model"], out]
+    models = [path for name, path in paths.items() if name.endswith("model")]
+    words = ["decode", *([] if "--name" in flags else ["--name", "x"]), *named, *grid, *flags]
+    words += ["--", paths["graph"], *models, out]
     return main([str(word) for word in words])
 
 
@@ -181,3 +188,71 @@ def test_an_utterance_without_a_transcript_is_named(
 def test_an_utterance_that_was_not_scored_is_there_without_frames() -> None:
     scores = FrameScores([("b", 3, 2, 1.5), ("a", 4, 4, 0.5)])
     assert scores.in_order(["a", "b", "c"]).rows == [("a", 4, 4, 0.5), ("b", 3, 2, 1.5), ("c", 0, 0, 0.0)]
+
+
+def results(directory: Path) -> dict[str, Any]:
+    """All that a decoding found out, but how long it took."""
+    system = json.loads((directory / "system.json").read_text())
+    assert system.pop("rtf") > 0
+    identity = json.loads((directory / "run.json").read_text())["identity"]
+    return {name: (directory / name).read_text() for name in ("hyp.txt", "frames.tsv")} | system | identity
+
+
+def test_models_score_once_for_themselves_and_for_their_mean(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = pipeline.members
+    for number, model in enumerate(pipeline.members):
+        assert decode(pipeline, tmp_path / f"apart-{number}", "--name", "one", model=model) == 0
+    both = {"model": first, "other_model": second}
+    assert decode(pipeline, tmp_path / "apart", **both) == 0
+    alone = ("--alone-name", "one", "--alone", tmp_path / "together-0", tmp_path / "together-1")
+    scored: list[int] = []
+
+    def counted(models: list[AcousticModel], x_BW: torch.Tensor) -> torch.Tensor:
+        scored.append(len(models))
+        return mean_log_posteriors(models, x_BW)
+
+    monkeypatch.setattr(posteriors, "mean_log_posteriors", counted)
+
+    def together(*missing: str) -> None:
+        for name in missing:
+            shutil.rmtree(tmp_path / name)
+        assert decode(pipeline, tmp_path / "together", *alone, **both) == 0
+        for name in ("", "-0", "-1"):
+            assert results(tmp_path / f"together{name}") == results(tmp_path / f"apart{name}")
+
+    together()
+    stretches = len(scored) // 2
+    assert scored == [1] * (2 * stretches)
+    together("together-0", "together")
+    assert len(scored) == 4 * stretches
+    together()
+    assert len(scored) == 4 * stretches
+    together("together-1")
+    assert len(scored) == 5 * stretches
+    monkeypatch.setattr("asr_kd.cli.decode.free_bytes", lambda device: 1000)
+    together("together")
+    assert scored[5 * stretches :] == [2] * stretches
+
+
+@pytest.mark.parametrize(
+    ("alone", "message"),
+    [
+        (("--alone-name", "one", "--alone", "a", "b"), "2 directories for 1 models"),
+        (("--alone-name", "one", "--alone", "out"), "another for all together"),
+        (("--alone", "a"), "go together"),
+        (("--alone-name", "one"), "go together"),
+    ],
+)
+def test_results_by_themselves_need_a_place_and_a_name_each(
+    pipeline: Pipeline,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    complaint: Callable[[], str],
+    alone: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert decode(pipeline, Path("out"), *alone) == 2
+    assert message in complaint()

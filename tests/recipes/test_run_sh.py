@@ -203,6 +203,15 @@ def test_members_share_the_cores_and_the_last_has_those_that_are_left(tmp_path: 
     assert "".join(found[member] for member in "12345") == threads
 
 
+ALONE = {f"baseline-{number}" for number in range(1, 5)}
+
+
+def decoded_alone(call: str) -> set[str]:
+    """The systems that a call of decode makes on the way."""
+    _, *given = call.split("--alone ")
+    return {Path(word).name for words in given for word in itertools.takewhile(lambda w: w != "--", words.split())}
+
+
 @pytest.mark.parametrize("units", ["phones", "sentencepiece", "char"])
 def test_lists_are_made_of_the_systems_that_a_larger_model_reads(tmp_path: Path, units: str) -> None:
     """What is asked of asr-kd in stage 10."""
@@ -211,10 +220,26 @@ def test_lists_are_made_of_the_systems_that_a_larger_model_reads(tmp_path: Path,
     listed = {name for name, call in decoded.items() if "--num-best 0 " not in call}
     rescored = [call for call in calls if call.startswith("rescore ")]
     # The recipe names ensemble and distilled; the name distilled_small only begins like one of them.
-    assert set(decoded) == {"ensemble", "distilled-11", "distilled_small-11", *(f"baseline-{n}" for n in range(1, 5))}
+    assert set(decoded) - ALONE == {"ensemble", "distilled-11", "distilled_small-11"}
+    # What the members score by themselves is what their ensemble needs, where both want lists or neither does.
+    assert set(decoded) & ALONE == (ALONE if units == "phones" else set())
+    assert decoded_alone(decoded["ensemble"]) == (set() if units == "phones" else ALONE)
     assert listed == ({"ensemble", "distilled-11"} if units == "phones" else set())
     assert len(rescored) == len(listed)
     assert all(f"--old-lm {tmp_path}/exp/lm/lm.arpa.gz" in call for call in rescored)
+
+
+def test_where_all_systems_are_rescored_the_members_are_too(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "recipes/digits/conf", tmp_path / "conf")
+    for name in ("lm.conf", "lm_large.conf"):
+        (tmp_path / "conf" / name).touch()
+    calls = calls_of_stages(tmp_path, 10, 10, "--conf-dir", "conf", "--member-seeds", "1 2 3 4", recipe="digits")
+    (members,) = [call for call in calls if call.startswith("decode ") and call.endswith("/ensemble")]
+    assert decoded_alone(members) == ALONE and "--alone-name baseline " in members and "--num-best" not in members
+    rescored = {call.split()[-1].rsplit("/")[-1] for call in calls if call.startswith("rescore ")}
+    assert {name for name in rescored if "distilled" not in name} == {
+        f"{name}-rescored" for name in (*ALONE, "ensemble")
+    }
 
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "local/experiments").glob("*.sh"))
