@@ -228,8 +228,8 @@ run_fold() {
     show_jobs "${logs[@]}"
   fi
   if at_stage 3 "alignment model by a flat start"; then
-    # So small a network trains no faster with more threads.
-    asr-kd flat-start --config "$conf/flat_start.conf" --device "$device" --nj "$nj" \
+    # So small a network trains no faster with more threads than two.
+    asr-kd flat-start --config "$conf/flat_start.conf" --device "$device" --nj "$nj" --num-threads $((nj < 2 ? nj : 2)) \
       "$data/train" "$exp/lang" "$exp/frames/train" "$exp/mono"
   fi
   if [[ -f $conf/tying.conf ]] && at_stage 4 "states in context, tied"; then
