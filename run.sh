@@ -228,8 +228,8 @@ run_fold() {
     show_jobs "${logs[@]}"
   fi
   if at_stage 3 "alignment model by a flat start"; then
-    # So small a network trains no faster with more threads than two.
-    asr-kd flat-start --config "$conf/flat_start.conf" --device "$device" --nj "$nj" --num-threads $((nj < 2 ? nj : 2)) \
+    # So small a network trains no faster with all threads; conf may ask for two.
+    asr-kd flat-start --config "$conf/flat_start.conf" --device "$device" --nj "$nj" \
       "$data/train" "$exp/lang" "$exp/frames/train" "$exp/mono"
   fi
   if [[ -f $conf/tying.conf ]] && at_stage 4 "states in context, tied"; then
@@ -335,8 +335,8 @@ make_experiment() {
     cp "$exp/$experiment/report/RESULTS.md" "recipes/$recipe/${experiment^^}${of_fold//\//-}.md"
 }
 
-# The members by themselves and their ensemble: in one command, so that each scores the frames once. Not where only one of
-# the two systems has lists to be rescored.
+# The members by themselves and their ensemble: in one command, so that each scores the frames once. Not where only one
+# of the two systems has lists to be rescored.
 decode_members() {
   local seed system with_lists=0
   for system in baseline ensemble; do
