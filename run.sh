@@ -178,19 +178,12 @@ declare -F prepare_language >/dev/null || prepare_language() {
   train_lms "$data" "$exp" "$words"
 }
 
-# make_frames DATA OUT [--prior STORE]: features. A recipe may do otherwise.
-declare -F make_frames >/dev/null || make_frames() {
-  local data=$1 out=$2
-  shift 2
-  asr-kd make-fbank --config "$conf/fbank.conf" --nj "$nj" "$@" "$data" "$out"
-}
-
 # The steps of one fold: data in $data, everything made from it in $exp.
 run_fold() {
   local data=$1 exp=$2 fold=$3
   local labels=() dev=(--dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev")
-  local lang=$exp/lang aligner=$exp/mono grammar=() members=() train_frames=() frames=() soft=() tying=()
-  local listed=() logs=() large="" number share threads seed set kind dir
+  local lang=$exp/lang aligner=$exp/mono grammar=() members=() train_frames=() frames=() soft=() prior tying=()
+  local listed=() logs=() log large="" number share threads seed set kind dir
   if [[ -f $conf/tying.conf ]]; then
     lang=$exp/tied
     aligner=$exp/tied_model
@@ -217,13 +210,19 @@ run_fold() {
     prepare_language "$data" "$exp"
   fi
   if at_stage 2 "filter banks"; then
-    make_frames "$data/train" "$exp/frames/train"
-    logs=()
+    # Side by side, each with all cores, for some sets are much larger than others; so, too, in stage 5.
     for set in "${labelled_sets[@]}" dev test "${extra_sets[@]}"; do
-      [[ $set != train ]] || continue
-      logs+=("$exp/log/frames-$set.log")
-      # Each with all cores, for some sets are much larger than others.
-      job "${logs[-1]}" make_frames "$data/$set" "$exp/frames/$set" --prior "$exp/frames/train"
+      log=$exp/log/frames-$set.log
+      prior=()
+      [[ $set == train ]] || prior=(--prior "$exp/frames/train")
+      if declare -F make_frames >/dev/null; then
+        make_frames "$data/$set" "$exp/frames/$set" "${prior[@]}"
+      elif [[ " ${logs[*]} " != *" $log "* ]]; then
+        logs+=("$log")
+        job "$log" asr-kd make-fbank --config "$conf/fbank.conf" --nj "$nj" "${prior[@]}" \
+          "$data/$set" "$exp/frames/$set"
+      fi
+      [[ $set != train ]] || finish_jobs
     done
     show_jobs "${logs[@]}"
   fi
@@ -335,35 +334,25 @@ make_experiment() {
     cp "$exp/$experiment/report/RESULTS.md" "recipes/$recipe/${experiment^^}${of_fold//\//-}.md"
 }
 
-# The members by themselves and their ensemble: in one command, so that each scores the frames once. Not where only one
-# of the two systems has lists to be rescored.
+# The members by themselves and their ensemble: in one command, so that each scores the frames once.
 decode_members() {
-  local seed system with_lists=0
-  for system in baseline ensemble; do
-    ! is_rescored "$system" || with_lists=$((with_lists + 1))
-  done
-  if ((with_lists != 1)); then
-    ((with_lists == 0)) || listed+=("${seeds_of_members[@]/#/baseline-}")
-    decode ensemble ensemble train.conf "${members[@]}" \
-      --alone-name baseline --alone "${seeds_of_members[@]/#/$exp/decode/baseline-}"
-    return
+  local lists=()
+  if is_rescored baseline; then
+    lists=(--alone-lists)
+    listed+=("${seeds_of_members[@]/#/baseline-}")
   fi
-  for seed in "${seeds_of_members[@]}"; do
-    decode baseline-"$seed" baseline train.conf "$exp/members/$seed"
-  done
-  decode ensemble ensemble train.conf "${members[@]}"
+  decode ensemble ensemble train.conf "${members[@]}" --nj "$nj" \
+    --alone-name baseline "${lists[@]}" --alone "${seeds_of_members[@]/#/"$exp/decode/baseline-"}"
 }
 
-# Whether a system is scored rescored with the larger n-gram model, too.
+# Whether a system is scored rescored with the larger n-gram model, too; where its members are, the ensemble is.
 is_rescored() {
-  [[ -n $large && " ${rescored:-$1} " == *" $1 "* ]]
+  [[ -n $large && (" ${rescored:-$1} " == *" $1 "* || $1 == ensemble && " $rescored " == *" baseline "*) ]]
 }
 
 # decode DIR SYSTEM CONF MODEL ... [--OPTION ...]: in the fold that run_fold works on
 decode() {
-  local dir=$1 system=$2 trained_with=$3 lists=() models=() cores=$nj
-  # The ensemble's takes longest: it gets what the others leave.
-  [[ $system == ensemble ]] || cores=$(share_of $((1 + ${#student_kinds[@]} * ${#seeds_of_students[@]})))
+  local dir=$1 system=$2 trained_with=$3 lists=() models=()
   shift 3
   while (($#)) && [[ $1 != --* ]]; do
     models+=("$1")
@@ -375,7 +364,8 @@ decode() {
     # Nothing would read them.
     lists=(--num-best 0)
   fi
-  job "$exp/log/decode-$dir.log" asr-kd decode --config "$conf/decode.conf" --device "$device" --nj "$cores" \
+  job "$exp/log/decode-$dir.log" asr-kd decode --config "$conf/decode.conf" --device "$device" \
+    --nj "$(share_of $((1 + ${#student_kinds[@]} * ${#seeds_of_students[@]})))" \
     --name "$system" --conf "$conf/$trained_with" "${lists[@]}" \
     --dev-data "$data/dev" --dev-frames "$exp/frames/dev" \
     --test-data "$data/test" --test-frames "$exp/frames/test" --test-labels "$exp/ali/test" "$@" \

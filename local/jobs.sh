@@ -1,11 +1,13 @@
-# Commands side by side, at most $nj at a time (two on a GPU), each with a log of its own.
+# Commands side by side, at most $nj at a time (two on a GPU), each with a log of its own. Not functions of the shell:
+# what these call would not be stopped with them.
 # usage: job LOG COMMAND ...; job LOG COMMAND ...; finish_job LOG; finish_jobs
-#        show_jobs LOG ...       finish_jobs, then the last lines of these logs
+#        show_jobs LOG ...       finish_jobs, then what the jobs of these logs said
 #        share_of JOBS [PLACE]   the cores that each of so many jobs, or the one at a place among them, may use
 # shellcheck shell=bash
 
 job_pids=()
 job_logs=()
+declare -A job_begins=()  # of each log, the byte at which its last job begins
 
 job() {
   local log=$1
@@ -14,6 +16,8 @@ job() {
     reap_job
   done
   mkdir -p "$(dirname "$log")"
+  touch "$log"
+  job_begins[$log]=$(($(wc -c <"$log") + 1))
   "$@" >>"$log" 2>&1 &
   job_pids+=($!)
   job_logs+=("$log")
@@ -54,19 +58,36 @@ finish_jobs() {
 }
 
 show_jobs() {
+  local log
   finish_jobs
-  tail -qn 1 "$@" >&2
+  for log in "$@"; do
+    said_in "$log" >&2
+  done
+}
+
+said_in() {
+  tail -c "+${job_begins[$1]}" "$1"
 }
 
 # Wait for one job to end. If it failed, show why, stop the others (they keep what they have done) and fail.
 reap_job() {
-  local ended="" status=0 index
-  wait -n -p ended "${job_pids[@]}" || status=$?
+  local ended="" status=0 index pid
+  wait -n -p ended "${job_pids[@]}" 2>/dev/null || status=$?
+  if [[ -z ${ended:-} ]]; then
+    # One that bash has taken off its list already is not waited for, though bash remembers how it ended.
+    for pid in "${job_pids[@]}"; do
+      if ! kill -0 "$pid" 2>/dev/null; then
+        ended=$pid status=0
+        wait "$pid" || status=$?
+        break
+      fi
+    done
+  fi
   for index in "${!job_pids[@]}"; do
     if [[ ${job_pids[index]} == "${ended:-}" ]]; then
       if ((status)); then
         echo "error: failed, see ${job_logs[index]}:" >&2
-        tail -n 3 "${job_logs[index]}" >&2
+        said_in "${job_logs[index]}" | tail -n 3 >&2
         unset "job_pids[index]"
         stop_jobs
         exit "$status"

@@ -6,7 +6,7 @@ little longer than one of the two.
 
 import logging
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,6 +69,7 @@ class Options:
         affects_result=False,
     )
     alone_name: str = option("the name of these systems in the report", default="", affects_result=False)
+    alone_lists: bool = option("these systems get lists, too, as --num-best says", default=False, affects_result=False)
 
     def __post_init__(self) -> None:
         if self.alone and len(self.alone) != len(self.models):
@@ -98,15 +99,14 @@ def run(options: Options) -> None:
                 deque(posteriors(store), maxlen=0)
     if not done[options.out]:
         scorer = Scorer(list(given.models.values()), given.device, options.nj, kept.posteriors if kept else None)
-        _decode(options, given, scorer, scored_s=kept.seconds(given.test) if kept else 0.0)
+        _decode(options, given, scorer, scored_s=kept.seconds if kept else _no_time)
 
 
 def _by_themselves(options: Options) -> list[Options]:
     """What makes the results of each model by itself, as if it were asked for alone."""
-    return [
-        replace(options, models=(model,), out=out, name=options.alone_name, alone=(), alone_name="")
-        for model, out in zip(options.models, options.alone, strict=False)
-    ]
+    lists = options.nbest if options.alone_lists else replace(options.nbest, num_best=0)
+    own = replace(options, name=options.alone_name, nbest=lists, alone=(), alone_name="", alone_lists=False)
+    return [replace(own, models=(model,), out=out) for model, out in zip(options.models, options.alone, strict=False)]
 
 
 def _mean_to_keep(given: "_Given") -> KeptMean | None:
@@ -152,11 +152,17 @@ def _stage(options: Options) -> Stage:
     return Stage(options.out, command="decode", options=options, inputs=_inputs(options))
 
 
-def _decode(options: Options, given: _Given, scorer: Scorer, *, scored_s: float = 0.0) -> None:
+def _no_time(store: FrameStore) -> float:
+    return 0.0
+
+
+def _decode(
+    options: Options, given: _Given, scorer: Scorer, *, scored_s: Callable[[FrameStore], float] = _no_time
+) -> None:
     """Recognise with one system.
 
     Args:
-        scored_s: processor time that scoring the test set took before.
+        scored_s: processor time that scoring a store took before.
     """
     dev, test = given.dev, given.test
     decoder = Decoder(given.graph, options.search, options.nj)
@@ -169,7 +175,7 @@ def _decode(options: Options, given: _Given, scorer: Scorer, *, scored_s: float 
             tuned.acoustic_scale,
             tuned.insertion_penalty,
         )
-        seconds = scored_s + _recognise_test(partial, test, given.labels, scorer, decoder, tuned, options)
+        seconds = scored_s(test) + _recognise_test(partial, test, given.labels, scorer, decoder, tuned, options)
         system = describe_system(options.name, options.conf, models) | {
             "labels": given.labels.fingerprint,
             "acoustic_scale": tuned.acoustic_scale,
@@ -182,7 +188,9 @@ def _decode(options: Options, given: _Given, scorer: Scorer, *, scored_s: float 
         if grammar := _grammar(options.graph):
             system["grammar"] = grammar
         if options.nbest.num_best:
-            system["nbest_rtf"] = _write_lists(partial, (dev, test), scorer, decoder, tuned, options)
+            seconds = sum(map(scored_s, (dev, test)))
+            seconds += _write_lists(partial, (dev, test), scorer, decoder, tuned, options)
+            system["nbest_rtf"] = seconds / sum(map(_audio_seconds, (dev, test)))
         write_json(partial / "system.json", system)
 
 
@@ -242,7 +250,7 @@ def _num_errors(reference: Sequence[str], words: Sequence[str]) -> int:
 def _write_lists(
     out: Path, stores: Sequence[FrameStore], scorer: Scorer, decoder: Decoder, tuned: Tuned, options: Options
 ) -> float:
-    """Write the best hypotheses of dev and test; returns processor time over the audio's duration."""
+    """Write the best hypotheses of dev and test; returns the processor time in s."""
     started = processor_seconds()
     for name, data, store in zip(("dev", "test"), (options.dev_data, options.test_data), stores, strict=True):
         reference = {u.id: u.words or () for u in _utterances(data, store)}
@@ -255,7 +263,7 @@ def _write_lists(
             log.warning("%d utterances of %s have no hypothesis that reached the graph's end", unfinished, name)
         if name == "dev":
             _write_words(out / FOLDER / "dev_ref.txt", reference)
-    return (processor_seconds() - started) / sum(map(_audio_seconds, stores))
+    return processor_seconds() - started
 
 
 def _audio_seconds(store: FrameStore) -> float:

@@ -71,7 +71,7 @@ def utterance_log_posteriors(
 
     Args:
         nj: threads, each scoring stretches of its own.
-        spent: gets the processor time of each stretch, in s.
+        spent: gets the processor time of each stretch, in s; of threads that torch adds (`--num-threads`) none.
     """
 
     def score(frames: slice) -> np.ndarray:
@@ -110,11 +110,11 @@ class KeptMean:
 
     @staticmethod
     def num_bytes(stores: Sequence[FrameStore], num_pdfs: int) -> int:
-        """Memory that it takes."""
+        """Memory that it takes; and while it is written to, what processes forked before still see comes to that."""
         return sum(store.num_frames for store in stores) * num_pdfs * np.dtype(np.float32).itemsize
 
     def adding(self, model: AcousticModel, *, device: torch.device, nj: int = 1) -> Posteriors:
-        """The posteriors of the next model, which the first pass over each store adds up."""
+        """The posteriors of the next model, which the first pass over each store adds up; it must go to the end."""
         passed: set[Path] = set()
 
         def posteriors(store: FrameStore) -> Iterator[tuple[str, slice, np.ndarray]]:

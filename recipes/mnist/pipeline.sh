@@ -125,9 +125,9 @@ evaluate() {
 score_folds() {
   local evaluated=() kind title="the paper's section 3"
   [[ $quick == false ]] || title+=", quick form"
-  evaluated+=("${seeds_of_members[@]/#/$results_dir/evaluate/big-}" "${seeds_of_members[@]/#/$results_dir/evaluate/small-}")
+  evaluated+=("${seeds_of_members[@]/#/"$results_dir/evaluate/big-"}" "${seeds_of_members[@]/#/"$results_dir/evaluate/small-"}")
   for kind in $kinds_of_students; do
-    evaluated+=("${seeds_of_students[@]/#/$results_dir/evaluate/$kind-}")
+    evaluated+=("${seeds_of_students[@]/#/"$results_dir/evaluate/$kind-"}")
   done
   if at_stage 11 "score and report"; then
     asr-kd score-frames "${origin[@]}" --title "$title" --baseline small --teacher big -- \

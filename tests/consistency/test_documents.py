@@ -90,7 +90,7 @@ def test_the_stages_of_a_table_are_those_of_run_sh(document: str) -> None:
     shell = (ROOT / "run.sh").read_text()
     stages = dict(re.findall(r"at_stage (\d+) .*?; then\n(.*?)(?=at_stage|\Z)", shell, re.DOTALL))
     functions = dict(re.findall(r"(\w+)\(\) \{\n(.*?)\n\}", shell, re.DOTALL))
-    for name in ("prepare_language", "train_lms", "pronounced_words", "make_frames"):
+    for name in ("prepare_language", "train_lms", "pronounced_words"):
         stages = {number: text.replace(name, functions[name]) for number, text in stages.items()}
     told = {row[0]: row[1] for row in rows((ROOT / document).read_text()) if row[0].isdigit() and len(row) > 2}
     assert set(told) == set(stages)

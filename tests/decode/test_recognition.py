@@ -14,11 +14,12 @@ from tone_pipeline import CONTEXT, RATE, Pipeline
 from asr_kd.cli.main import main
 from asr_kd.corpus.data_dir import Utterance, load_data_dir, write_data_dir
 from asr_kd.decode.graph import DecodingGraph
+from asr_kd.decode.nbest_file import nbest_path
 from asr_kd.decode.recognition import Decoder, FrameScores, Scorer, SearchOptions
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm import posteriors
 from asr_kd.hmm.labels import Labels
-from asr_kd.hmm.posteriors import load_models, mean_log_posteriors
+from asr_kd.hmm.posteriors import KeptMean, load_models, mean_log_posteriors
 from asr_kd.nets.acoustic_model import AcousticModel
 from asr_kd.score.wer import align_words, count_words
 
@@ -234,6 +235,24 @@ def test_models_score_once_for_themselves_and_for_their_mean(
     monkeypatch.setattr("asr_kd.cli.decode.free_bytes", lambda device: 1000)
     together("together")
     assert scored[5 * stretches :] == [2] * stretches
+
+
+@pytest.mark.parametrize("flags", [(), ("--alone-lists",)])
+def test_lists_of_models_by_themselves_and_what_scoring_them_took(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(KeptMean, "seconds", lambda self, store: 1e6 * store.num_frames)
+    out = tmp_path / "both"
+    given = ("--num-best", 3, "--alone-name", "one", *flags, "--alone", tmp_path / "0", tmp_path / "1")
+    first, second = pipeline.members
+    assert decode(pipeline, out, *given, model=first, other_model=second) == 0
+    system = json.loads((out / "system.json").read_text())
+    frames_a_second = 100
+    assert system["rtf"] > 1e6 * frames_a_second and system["nbest_rtf"] > 1e6 * frames_a_second
+    assert nbest_path(out, "test").exists()
+    for name in "01":
+        assert nbest_path(tmp_path / name, "test").exists() == bool(flags)
+        assert json.loads((tmp_path / name / "system.json").read_text())["rtf"] < 1e6
 
 
 @pytest.mark.parametrize(
