@@ -1,7 +1,7 @@
 """Recognise a test set with one model or an ensemble; scale and penalty are tuned on the dev set.
 
-What an ensemble's models score by themselves (`--alone`) is what the ensemble's mean is made of: together they take
-little longer than one of the two.
+What an ensemble's models score by themselves (`--alone`) is what the ensemble's mean is made of: each scores the frames
+once for both.
 """
 
 import logging
@@ -90,7 +90,7 @@ def run(options: Options) -> None:
     given = _Given.load(options)
     kept = _mean_to_keep(given) if by_themselves and not done[options.out] else None
     for system in by_themselves:
-        (model,) = map(given.models.__getitem__, system.models)
+        model = given.models[system.models[0]]
         posteriors = kept.adding(model, device=given.device, nj=options.nj) if kept else None
         if not done[system.out]:
             _decode(system, given, Scorer([model], given.device, options.nj, posteriors))

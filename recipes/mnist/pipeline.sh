@@ -125,7 +125,9 @@ evaluate() {
 score_folds() {
   local evaluated=() kind title="the paper's section 3"
   [[ $quick == false ]] || title+=", quick form"
-  evaluated+=("${seeds_of_members[@]/#/"$results_dir/evaluate/big-"}" "${seeds_of_members[@]/#/"$results_dir/evaluate/small-"}")
+  for kind in big small; do
+    evaluated+=("${seeds_of_members[@]/#/"$results_dir/evaluate/$kind-"}")
+  done
   for kind in $kinds_of_students; do
     evaluated+=("${seeds_of_students[@]/#/"$results_dir/evaluate/$kind-"}")
   done

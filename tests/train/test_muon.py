@@ -125,9 +125,11 @@ def test_muon_moves_hidden_matrices_in_all_directions_alike_and_the_rest_as_adam
         step, gradient = before[name] - value.detach(), value.grad
         assert gradient is not None
         if value.ndim == 2 and value.shape != (7, 24):
-            # Newton and Schulz's iteration stops at singular values near 1, in Adam's usual length of 0.2 a weight.
+            # Newton and Schulz's iteration stops at singular values near 1, in Adam's usual length of 0.2 a weight. The
+            # least direction of a square matrix may be under a hundredth of it, which is out of its reach.
             lengths = torch.linalg.svdvals(step) / (0.01 * 0.2 * max(value.shape) ** 0.5)
-            assert float(lengths.median()) > 0.7
+            assert float(lengths[-2]) > 0.6
+            assert float(lengths[-1]) > 0.3
             assert float(lengths.max()) < 1.28
             assert float((step * gradient).sum()) > 0
         else:
