@@ -227,7 +227,7 @@ def _tune(scorer: Scorer, decoder: Decoder, store: FrameStore, options: Options)
     shown = tqdm(desc="tune", unit="point", disable=None, leave=False)
 
     def errors(some: Iterable[tuple[str, np.ndarray]], *point: float) -> Iterator[tuple[str, int]]:
-        return ((h.utt, _num_errors(reference[h.utt], h.words)) for h in decoder(iter(some), *point))
+        return ((h.utt, _num_errors(reference[h.utt], h.words)) for h in decoder(some, *point))
 
     def error(acoustic_scale: float, insertion_penalty: float) -> float:
         shown.update()

@@ -110,9 +110,9 @@ class Decoder:
     nj: int = 1
 
     def __call__(
-        self, scores: Iterator[tuple[str, np.ndarray]], acoustic_scale: float, insertion_penalty: float
+        self, scores: Iterable[tuple[str, np.ndarray]], acoustic_scale: float, insertion_penalty: float
     ) -> Iterator[Hypothesis]:
-        """Recognise a stream of utterances."""
+        """Recognise a stream or a list of utterances."""
         return search(
             self.graph,
             scores,

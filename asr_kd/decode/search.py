@@ -1,7 +1,7 @@
 """Beam search for the best words, in worker processes that cannot hang or crash the program."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -74,7 +74,7 @@ def search(
         beam=beam,
         max_active=max_active,
     )
-    named = ((item[0], item) for item in items)
+    named = [(item[0], item) for item in items] if isinstance(items, Sequence) else ((item[0], item) for item in items)
     for utt, (labels, reached_final, cost) in forked_map(work, named, nj=nj, timeout_s=partial(time_limit, timeout_s)):
         yield Hypothesis(utt, graph.words_of(labels), reached_final, cost)
 

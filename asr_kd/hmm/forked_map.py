@@ -32,7 +32,8 @@ def forked_map(
 
     Args:
         function: called in a forked process.
-        items: names, for messages, and values; values and results are sent through pipes.
+        items: names, for messages, and values. Those of a stream are sent through pipes, as all results are; those of a
+            sequence are there already, for a fork shares them.
         nj: worker processes; 0 counts as 1.
         timeout_s: seconds of processor time after which one call is stopped, or a function of the value that
             gives them. Processor time, so that a busy or suspended machine stops nothing.
@@ -42,6 +43,8 @@ def forked_map(
         AsrKdError: as the function raised it.
     """
     nj = max(nj, 1)
+    shared = items if isinstance(items, Sequence) else None
+    call = function if shared is None else lambda number: function(shared[number][1])
     workers: list[_Worker] = []
     context = multiprocessing.get_context("fork")
     done: dict[int, tuple[str, R]] = {}
@@ -50,14 +53,15 @@ def forked_map(
         for number, (name, value) in enumerate(items):
             idle = next((worker for worker in workers if worker.number is None), None)
             if idle is None and len(workers) < nj:
-                idle = _Worker(context, function, timeout_s, workers)
+                idle = _Worker(context, call, workers)
                 workers.append(idle)
             while idle is None or len(done) >= _AHEAD * nj:
                 idle = _collect(workers, done)
                 while following in done:
                     yield done.pop(following)
                     following += 1
-            idle.send(number, name, value)
+            limit_s = timeout_s(value) if callable(timeout_s) else timeout_s
+            idle.send(number, name, value if shared is None else number, limit_s)
         while any(worker.number is not None for worker in workers):
             _collect(workers, done)
             while following in done:
@@ -71,27 +75,19 @@ def forked_map(
 class _Worker:
     """A forked process and the one value it works on."""
 
-    def __init__(
-        self,
-        context: Any,
-        function: Callable[[Any], Any],
-        timeout_s: float | Callable[[Any], float],
-        others: Sequence["_Worker"],
-    ):
+    def __init__(self, context: Any, function: Callable[[Any], Any], others: Sequence["_Worker"]):
         self.connection, theirs = context.Pipe()
         ours = [self.connection, *(other.connection for other in others)]
         self.process = context.Process(target=_work, args=(function, theirs, ours), daemon=True)
         self.process.start()
         theirs.close()
-        self._timeout_s = timeout_s
         self.timeout_s = 0.0
         self.number: int | None = None
         self.name = ""
 
-    def send(self, number: int, name: str, value: Any) -> None:
+    def send(self, number: int, name: str, value: Any, timeout_s: float) -> None:
         """Hand over a value. The worker is idle and reading, so this cannot block for long."""
-        self.number, self.name = number, name
-        self.timeout_s = self._timeout_s(value) if callable(self._timeout_s) else self._timeout_s
+        self.number, self.name, self.timeout_s = number, name, timeout_s
         try:
             self.connection.send((self.timeout_s, value))
         except BrokenPipeError as error:

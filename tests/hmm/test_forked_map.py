@@ -44,6 +44,24 @@ def test_a_stream_is_taken_as_results_are_and_not_all_at_once() -> None:
     results.close()  # type: ignore[attr-defined]
 
 
+class Counted:
+    """A value that notes how often it is sent."""
+
+    sent = 0
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        Counted.sent += 1
+        return Counted, ()
+
+
+def test_values_of_a_list_are_not_sent() -> None:
+    values = [(f"u{number}", (number, Counted())) for number in range(10)]
+    for items, sent in ((values, 0), (iter(values), 10)):
+        Counted.sent = 0
+        assert [n for _, n in forked_map(lambda value: value[0], items, nj=2)] == list(range(10))
+        assert Counted.sent == sent
+
+
 def test_no_values_no_results() -> None:
     assert list(forked_map(lambda number: number, numbered(0), nj=2)) == []
 
