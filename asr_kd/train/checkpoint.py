@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from asr_kd.errors import DataError
 from asr_kd.stage import replacing
+from asr_kd.train.optimizers import Optimizer
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 GROUP_FOLDER = "group"  # of members that are trained together, in the first one's directory
@@ -44,7 +44,7 @@ def save(
     directory: Path,
     progress: Progress,
     net: nn.Module,
-    optimizers: Sequence[torch.optim.Optimizer],
+    optimizers: Sequence[Optimizer],
     extra: dict[str, Tensor],
 ) -> None:
     """Write the checkpoint, whole or not at all.
@@ -54,17 +54,15 @@ def save(
     """
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
     for first, optimizer in _numbered(optimizers):
-        for index, state in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{first + index}.{key}": value for key, value in state.items() if value is not None}
+        for number, state in enumerate(optimizer.state, start=first):
+            tensors |= {f"optimizer.{number}.{key}": value for key, value in state.items()}
     tensors |= {f"extra.{name}": value for name, value in extra.items()}
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with replacing(directory / CHECKPOINT_FILE) as temporary:
         save_file(plain, temporary, metadata={"progress": json.dumps(asdict(progress))})
 
 
-def load(
-    directory: Path, net: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
-) -> tuple[Progress, dict[str, Tensor]] | None:
+def load(directory: Path, net: nn.Module, optimizers: Sequence[Optimizer]) -> tuple[Progress, dict[str, Tensor]] | None:
     """Put a checkpoint's state into net and optimisers; None where there is no checkpoint.
 
     Raises:
@@ -81,26 +79,16 @@ def load(
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         reason = str(error).replace("\n", " ")
         raise DataError(f"{path}: damaged ({reason}); remove {directory} to start anew") from error
-    states: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, key = name.split(".", 2)
-            states.setdefault(int(index), {})[key] = value
     for first, optimizer in _numbered(optimizers):
-        whole = optimizer.state_dict()
-        own = range(first, first + _num_parameters(optimizer))
-        whole["state"] = {index - first: states[index] for index in own if index in states}
-        optimizer.load_state_dict(whole)
+        for number, (weight, state) in enumerate(zip(optimizer.weights, optimizer.state, strict=True), start=first):
+            own = f"optimizer.{number}."
+            state |= {k.removeprefix(own): v.to(weight.device) for k, v in tensors.items() if k.startswith(own)}
     return progress, {k.removeprefix("extra."): v for k, v in tensors.items() if k.startswith("extra.")}
 
 
-def _numbered(optimizers: Sequence[torch.optim.Optimizer]) -> Iterator[tuple[int, torch.optim.Optimizer]]:
-    """Each optimiser with the number of its first parameter, those of all counted through."""
+def _numbered(optimizers: Sequence[Optimizer]) -> Iterator[tuple[int, Optimizer]]:
+    """Each optimiser with the number of its first weight, those of all counted through."""
     first = 0
     for optimizer in optimizers:
         yield first, optimizer
-        first += _num_parameters(optimizer)
-
-
-def _num_parameters(optimizer: torch.optim.Optimizer) -> int:
-    return sum(len(group["params"]) for group in optimizer.param_groups)
+        first += len(optimizer.weights)

@@ -166,11 +166,12 @@ class Trainer:
         return bool(self._progress.epoch >= o.num_epochs or halved_enough or stopped)
 
     def _epoch(self) -> dict[str, float]:
+        o = self._options
         started = time.monotonic() - self._progress.seconds
         try:
             for batch in self._batches():
                 self.step(batch)
-                if time.monotonic() - self._saved > self._options.checkpoint_seconds:
+                if time.monotonic() - self._saved > o.checkpoint_seconds:
                     self._progress.seconds = time.monotonic() - started
                     self._save()
         except KeyboardInterrupt:
@@ -184,7 +185,7 @@ class Trainer:
         watched = self._look()
         metrics = averages(self._sums, epoch=self._progress.epoch) | {
             **watched,
-            "learning_rate": self._optimizers[0].param_groups[0]["lr"],
+            "learning_rate": self._learning_rate(self._progress.epoch * self._frames.num_batches(o.batch_size) - 1),
             "seconds": round(time.monotonic() - started, 2),
         }
         metrics |= {f"gradient_share_{name}": share for name, share in self._progress.gradient_shares.items()}
@@ -216,7 +217,7 @@ class Trainer:
         """One update of the weights. What it does depends on the seed and the number of steps done alone."""
         o = self._options
         step = self._progress.epoch * self._frames.num_batches(o.batch_size) + self._progress.batch
-        self._set_learning_rate(step)
+        learning_rate = self._learning_rate(step)
         step_seed = o.seed * 1_000_003 + step * SEEDS_OF_STEP
         self._net.seed_dropout(step_seed, self._frames.device)
         for number, transform in enumerate(self._transforms, start=1):
@@ -232,7 +233,7 @@ class Trainer:
         torch.stack(list(losses.values())).sum().backward()
         self._updating = True
         for optimizer in self._optimizers:
-            optimizer.step()
+            optimizer.step(learning_rate)
         if o.optimizer.max_norm is not None:
             limit_norms(self._net, o.optimizer.max_norm)
         self._add_up(losses, logits_BP.detach(), batch)
@@ -252,15 +253,13 @@ class Trainer:
                     "lower --learning-rate (or use --dtype fp32) and start again"
                 )
 
-    def _set_learning_rate(self, step: int) -> None:
+    def _learning_rate(self, step: int) -> float:
         o = self._options
         factor = self._progress.lr_factor
         if o.optimizer.schedule == "cosine":
             total = o.num_epochs * self._frames.num_batches(o.batch_size)
             factor = cosine_factor(step / total, o.optimizer.final_learning_rate)
-        for optimizer in self._optimizers:
-            for parameters in optimizer.param_groups:
-                parameters["lr"] = o.optimizer.learning_rate * factor
+        return o.optimizer.learning_rate * factor
 
     def _steer(self, accuracy: float, cross_entropy: float) -> None:
         o, p = self._options, self._progress

@@ -1,4 +1,4 @@
-"""Muon: a hidden layer's update is the nearest orthogonal matrix, so that all directions are learnt at one pace.
+"""Muon: the update between two layers is the nearest orthogonal matrix, so that all directions are learnt at one pace.
 
 Jordan et al. 2024, scaled to the length of Adam's updates (Liu et al. 2025), so that Adam's learning rates go with it.
 Torch's own is for single matrices and for bf16 alone; this one is for those of several networks at once, too, and for
@@ -8,10 +8,12 @@ Legend: M networks of one shape, O outputs and I inputs of a layer.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
+
+from asr_kd.train.optimizers import Optimizer
 
 # A step takes each singular value x to a x + b x^3 + c x^5. These three are, one after the other, the polynomials that
 # leave the least error of what may lie in 0.01 to 1 (Amsel et al. 2025): all of it comes to 0.71 to 1.28. Jordan's one
@@ -23,7 +25,7 @@ ADAMS_LENGTH = 0.2  # root of the mean square of a weight's update, over the lea
 LEAST = 1e-7
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(Optimizer):
     """The optimiser.
 
     Args:
@@ -31,22 +33,19 @@ class Muon(torch.optim.Optimizer):
         half: whether to orthogonalise in bf16.
     """
 
-    def __init__(self, weights: Sequence[Tensor], *, lr: float, weight_decay: float, half: bool) -> None:
-        super().__init__(weights, {"lr": lr, "weight_decay": weight_decay})
+    def __init__(self, weights: Iterable[Tensor], *, weight_decay: float, half: bool) -> None:
+        super().__init__(weights, weight_decay=weight_decay)
         self._dtype = torch.bfloat16 if half else torch.float32
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            rate, decay = group["lr"], group["weight_decay"]
-            for weight in group["params"]:
-                state = self.state[weight]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(weight)
-                mean = state["momentum_buffer"].lerp_(weight.grad, 1 - MOMENTUM)
-                update = orthogonalised(weight.grad.lerp(mean, MOMENTUM).to(self._dtype))
-                weight.mul_(1 - rate * decay)
-                weight.add_(update, alpha=-rate * ADAMS_LENGTH * math.sqrt(max(weight.shape[-2:])))
+    def step(self, learning_rate: float) -> None:
+        for weight, gradient, state in zip(self.weights, self._gradients(), self.state, strict=True):
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(weight)
+            mean = state["momentum_buffer"].lerp_(gradient, 1 - MOMENTUM)
+            update = orthogonalised(gradient.lerp(mean, MOMENTUM).to(self._dtype))
+            weight.mul_(1 - learning_rate * self._weight_decay)
+            weight.add_(update, alpha=-learning_rate * ADAMS_LENGTH * math.sqrt(max(weight.shape[-2:])))
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:

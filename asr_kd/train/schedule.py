@@ -10,6 +10,7 @@ from asr_kd.errors import UsageError
 from asr_kd.nets.group import DNNGroup
 from asr_kd.options import option
 from asr_kd.train.muon import Muon
+from asr_kd.train.optimizers import SGD, AdamW, Optimizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,7 @@ class OptimizerOptions:
     """How weights are updated."""
 
     optimizer: str = option(
-        "adam; sgd with Nesterov momentum; muon: hidden layers by orthogonalised updates, the rest by adam",
+        "adam; sgd with Nesterov momentum; muon: what links hidden layers by orthogonalised updates, the rest by adam",
         default="adam",
         choices=("adam", "sgd", "muon"),
     )
@@ -52,38 +53,30 @@ class OptimizerOptions:
             raise UsageError(f"--newbob-halvings must be at least 1, got {self.newbob_halvings}")
 
 
-def make_optimizers(net: nn.Module, options: OptimizerOptions, *, half: bool = False) -> list[torch.optim.Optimizer]:
-    """The optimisers of a network's weights, fused into one kernel a step where there is one.
+def make_optimizers(net: nn.Module, options: OptimizerOptions, *, half: bool = False) -> list[Optimizer]:
+    """The optimisers of a network's weights.
 
     Muon takes about 18 n^3 operations for a layer of n x n, a step 6 B n^2: batches of several times n.
 
     Args:
         half: whether products are fastest in bf16.
     """
-    rate, decay = options.learning_rate, options.weight_decay
+    decay = options.weight_decay
     if options.optimizer == "sgd":
-        momentum = options.momentum
-        return [
-            torch.optim.SGD(
-                net.parameters(), lr=rate, momentum=momentum, nesterov=momentum > 0, weight_decay=decay, fused=True
-            )
-        ]
+        return [SGD(net.parameters(), momentum=options.momentum, weight_decay=decay)]
     if options.optimizer == "adam":
-        return [torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=decay, fused=True)]
+        return [AdamW(net.parameters(), weight_decay=decay)]
     matrices = hidden_matrices(net)
     chosen = {id(matrix) for matrix in matrices}
     others = [parameter for parameter in net.parameters() if id(parameter) not in chosen]
-    return [
-        torch.optim.AdamW(others, lr=rate, weight_decay=decay, fused=True),
-        Muon(matrices, lr=rate, weight_decay=decay, half=half),
-    ]
+    return [AdamW(others, weight_decay=decay), Muon(matrices, weight_decay=decay, half=half)]
 
 
 def hidden_matrices(net: nn.Module) -> list[Tensor]:
-    """The weights of all linear layers but the last, which puts out the logits; those of a group are ``[M, O, I]``."""
+    """The weights between hidden layers, not the first layer's nor the last's; those of a group are ``[M, O, I]``."""
     if isinstance(net, DNNGroup):
-        return list(net.weights_MOI)[:-1]
-    return [module.weight for module in net.modules() if isinstance(module, nn.Linear)][:-1]
+        return list(net.weights_MOI)[1:-1]
+    return [module.weight for module in net.modules() if isinstance(module, nn.Linear)][1:-1]
 
 
 @torch.no_grad()

@@ -109,7 +109,7 @@ def test_a_checkpoint_takes_what_is_predicted(tmp_path: Path, optimizer: str) ->
     optimizers = make_optimizers(net, OptimizerOptions(optimizer=optimizer))
     net(torch.zeros(4, 12)).sum().backward()
     for one in optimizers:
-        one.step()
+        one.step(0.01)
     checkpoint.save(tmp_path, checkpoint.Progress(), net, optimizers, {})
     predicted = NetShape(input_dim=12, num_layers=3, hidden_dim=100, num_pdfs=7).checkpoint_bytes(optimizer)
     assert abs(predicted - size(tmp_path / checkpoint.CHECKPOINT_FILE)) < CARD_BYTES

@@ -47,9 +47,9 @@ def test_newbob_starts_with_the_first_epoch_as_its_best() -> None:
 def test_the_optimiser_is_the_one_asked_for(optimizer: str) -> None:
     net = torch.nn.Linear(1, 1, bias=False)
     before = net.weight.detach().clone()
-    (made,) = make_optimizers(net, OptimizerOptions(optimizer=optimizer, learning_rate=0.1, weight_decay=0.0))
+    (made,) = make_optimizers(net, OptimizerOptions(optimizer=optimizer, weight_decay=0.0))
     net.weight.grad = torch.tensor([[2.0]])
-    made.step()
+    made.step(0.1)
     # Adam's first step is the learning rate, that of SGD with Nesterov momentum (1 + momentum) times the gradient.
     expected = -0.1 if optimizer == "adam" else -0.1 * 2 * 1.9
     assert float(net.weight.detach() - before) == pytest.approx(expected, abs=1e-5)
@@ -57,13 +57,13 @@ def test_the_optimiser_is_the_one_asked_for(optimizer: str) -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
 def test_without_a_gradient_weights_decay_by_learning_rate_times_weight_decay(optimizer: str) -> None:
-    net = DNN(4, 3, NetOptions(num_layers=1, hidden_dim=5), seed=1)
+    net = DNN(4, 3, NetOptions(num_layers=2, hidden_dim=5), seed=1)
     before = [parameter.detach().clone() for parameter in net.parameters()]
-    asked = OptimizerOptions(optimizer=optimizer, learning_rate=0.1, momentum=0.0, weight_decay=0.2)
+    asked = OptimizerOptions(optimizer=optimizer, momentum=0.0, weight_decay=0.2)
     for parameter in net.parameters():
         parameter.grad = torch.zeros_like(parameter)
     for made in make_optimizers(net, asked):
-        made.step()
+        made.step(0.1)
     for parameter, old in zip(net.parameters(), before, strict=True):
         torch.testing.assert_close(parameter.detach(), old * (1 - 0.1 * 0.2))
 
