@@ -210,7 +210,7 @@ run_fold() {
     prepare_language "$data" "$exp"
   fi
   if at_stage 2 "filter banks"; then
-    # Side by side, each with all cores, for some sets are much larger than others; so, too, in stage 5.
+    # Side by side, each with all cores, for some sets are much larger than others; so, too, in stages 5 and 7.
     for set in "${labelled_sets[@]}" dev test "${extra_sets[@]}"; do
       log=$exp/log/frames-$set.log
       prior=()
@@ -224,13 +224,14 @@ run_fold() {
       fi
       [[ $set != train ]] || finish_jobs
     done
-    show_jobs "${logs[@]}"
   fi
+  # While the other sets' features are made, the flat start needs those of the first alone.
   if at_stage 3 "alignment model by a flat start"; then
     # So small a network trains no faster with all threads; conf may ask for two.
     asr-kd flat-start --config "$conf/flat_start.conf" --device "$device" --nj "$nj" \
       "$data/train" "$exp/lang" "$exp/frames/train" "$exp/mono"
   fi
+  show_jobs "${logs[@]}"
   if [[ -f $conf/tying.conf ]] && at_stage 4 "states in context, tied"; then
     asr-kd align --config "$conf/align.conf" --device "$device" --nj "$nj" \
       "$data/train" "$exp/lang" "$exp/frames/train" "$exp/mono" "$exp/mono_ali"
@@ -276,10 +277,13 @@ run_fold() {
     soft+=("$exp/soft/$set")
   done
   if at_stage 7 "soft targets: the ensemble's mean"; then
+    logs=()
     for set in "${transfer_sets[@]}"; do
-      asr-kd make-soft-targets --config "$conf/soft_targets.conf" --device "$device" --nj "$nj" \
+      logs+=("$exp/log/soft-$set.log")
+      job "${logs[-1]}" asr-kd make-soft-targets --config "$conf/soft_targets.conf" --device "$device" --nj "$nj" \
         "$exp/frames/$set" "${members[@]}" "$exp/soft/$set"
     done
+    show_jobs "${logs[@]}"
   fi
   if at_stage 8 "students: $students"; then
     for kind in "${student_kinds[@]}"; do
@@ -308,8 +312,8 @@ run_fold() {
         decode "$kind-$seed" "$kind" "$kind.conf" "$exp/students/$kind-$seed"
       done
     done
-    finish_jobs
     if [[ -n $large ]]; then
+      finish_jobs
       for dir in "${listed[@]}"; do
         job "$exp/log/rescore-$dir.log" asr-kd rescore --old-lm "${arpa:-$exp/lm/lm.arpa.gz}" -- \
           "$exp/decode/$dir" "$large" "$exp/decode/$dir-rescored"
@@ -317,11 +321,14 @@ run_fold() {
       finish_jobs
     fi
   fi
-  finish_jobs
   if at_stage 12 "a bundle of the first ${student_kinds[0]} student"; then
     kind=${student_kinds[0]}-${seeds_of_students[0]}
-    asr-kd make-bundle --decoded "$exp/decode/$kind" "$exp/students/$kind" "$exp/graph" "$exp/bundle"
+    finish_job "$exp/log/decode-$kind.log"  # others may still recognise
+    log=$exp/log/bundle.log
+    job "$log" asr-kd make-bundle --decoded "$exp/decode/$kind" "$exp/students/$kind" "$exp/graph" "$exp/bundle"
+    show_jobs "$log"
   fi
+  finish_jobs
 }
 
 # The experiment asked for, in the fold that run_fold works on: its page goes into the recipe's folder, named after it.
