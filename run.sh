@@ -210,7 +210,7 @@ run_fold() {
     prepare_language "$data" "$exp"
   fi
   if at_stage 2 "filter banks"; then
-    # Side by side, each with all cores, for some sets are much larger than others; so, too, in stages 5 and 7.
+    # Side by side, each with all cores, for some sets are much larger than others; so, too, in stage 5.
     for set in "${labelled_sets[@]}" dev test "${extra_sets[@]}"; do
       log=$exp/log/frames-$set.log
       prior=()
@@ -277,13 +277,10 @@ run_fold() {
     soft+=("$exp/soft/$set")
   done
   if at_stage 7 "soft targets: the ensemble's mean"; then
-    logs=()
     for set in "${transfer_sets[@]}"; do
-      logs+=("$exp/log/soft-$set.log")
-      job "${logs[-1]}" asr-kd make-soft-targets --config "$conf/soft_targets.conf" --device "$device" --nj "$nj" \
+      asr-kd make-soft-targets --config "$conf/soft_targets.conf" --device "$device" --nj "$nj" \
         "$exp/frames/$set" "${members[@]}" "$exp/soft/$set"
     done
-    show_jobs "${logs[@]}"
   fi
   if at_stage 8 "students: $students"; then
     for kind in "${student_kinds[@]}"; do

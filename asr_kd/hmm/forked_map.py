@@ -6,9 +6,10 @@ a copy.
 """
 
 import multiprocessing
+import select
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from asr_kd.errors import AsrKdError, DecodeError
@@ -123,8 +124,12 @@ class _Worker:
 
 def _collect(workers: Sequence[_Worker], done: dict[int, tuple[str, Any]]) -> _Worker:
     """Wait for a result, keep it, and return the worker that is idle now."""
-    busy = {worker.connection: worker for worker in workers if worker.number is not None}
-    worker = busy[wait(list(busy))[0]]
+    # `multiprocessing.connection.wait` would make a selector for each result, which takes longer than to read it.
+    busy = {worker.connection.fileno(): worker for worker in workers if worker.number is not None}
+    ready = select.poll()
+    for descriptor in busy:
+        ready.register(descriptor, select.POLLIN)
+    worker = busy[ready.poll()[0][0]]
     number = worker.number
     assert number is not None
     done[number] = (worker.name, worker.receive())
