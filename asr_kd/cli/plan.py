@@ -87,6 +87,8 @@ class Options:
     dropout: float | None = option(f"as of train, {NetOptions.dropout:g} {BY_DEFAULT}", default=None)
     input_dropout: float | None = option(f"as of train, {NetOptions.input_dropout:g} {BY_DEFAULT}", default=None)
     num_epochs: int = option("passes over the training frames", default=TrainOptions.num_epochs)
+    watch_every: int = option("as of train", default=TrainOptions.watch_every)
+    watch_growth: float = option("as of train", default=TrainOptions.watch_growth)
     batch_size: int = option("frames of a step", default=TrainOptions.batch_size)
     optimizer: OptimizerOptions = group(OptimizerOptions)
     shuffle: ShuffleOptions = group(ShuffleOptions)
@@ -171,6 +173,8 @@ def _work(
     net = _net(options, cards)
     train = TrainOptions(
         num_epochs=options.num_epochs,
+        watch_every=options.watch_every,
+        watch_growth=options.watch_growth,
         batch_size=options.batch_size,
         optimizer=options.optimizer,
         device=options.device,

@@ -119,7 +119,9 @@ class NetShape:
         """Operations of a step that do not grow with the batch: muon's steps, each of three products."""
         if optimizer != "muon":
             return 0
-        return (self.num_layers - 1) * len(STEPS) * 6 * self.hidden_dim**3
+        hidden = itertools.pairwise([self.input_dim, *[self.hidden_dim] * self.num_layers])
+        sides = [(min(matrix), max(matrix)) for matrix in hidden]
+        return sum(len(STEPS) * (4 * short**2 * long + 2 * short**3) for short, long in sides)
 
     @property
     def model_bytes(self) -> int:
@@ -135,10 +137,10 @@ class NetShape:
         return 10 * self.num_parameters + 4 * self._moments(optimizer)
 
     def _moments(self, optimizer: str) -> int:
-        """Values an optimiser remembers: two of a weight, one with sgd and where muon moves it."""
+        """Values an optimiser remembers: two of a weight, one with sgd and of a hidden layer's matrix with muon."""
         if optimizer == "sgd":
             return self.num_parameters
-        hidden = (self.num_layers - 1) * self.hidden_dim**2
+        hidden = self.num_weights - self.hidden_dim * self.num_pdfs
         return 2 * self.num_parameters - (hidden if optimizer == "muon" else 0)
 
     def activation_bytes(self, batch_size: int) -> int:

@@ -170,11 +170,11 @@ def gpu_memory_bytes(work: Work, training: Training) -> dict[str, int]:
 
 
 def run_seconds(work: Work, training: Training, speed: NetSpeed) -> float:
-    """Time of one network's training: steps, and the dev set after every epoch."""
-    frames = work.speech_of(training).num_frames
-    steps = -(-frames // training.train.batch_size)
-    watched = min(MAX_FRAMES, frames)
-    return training.train.num_epochs * (steps * speed.step_seconds + watched * speed.forward_seconds)
+    """Time of one network's training: steps, and looks at the dev set."""
+    frames, train = work.speech_of(training).num_frames, training.train
+    steps = train.num_epochs * -(-frames // train.batch_size)
+    looks = sum(map(train.looks_after, range(1, train.num_epochs + 1)))
+    return steps * speed.step_seconds + looks * min(MAX_FRAMES, frames) * speed.forward_seconds
 
 
 def side_by_side(seconds: Sequence[float], nj: int) -> float:

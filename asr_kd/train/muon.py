@@ -1,4 +1,4 @@
-"""Muon: the update between two layers is the nearest orthogonal matrix, so that all directions are learnt at one pace.
+"""Muon: a hidden layer's update is the nearest orthogonal matrix, so that all directions are learnt at one pace.
 
 Jordan et al. 2024, scaled to the length of Adam's updates (Liu et al. 2025), so that Adam's learning rates go with it.
 Torch's own is for single matrices and for bf16 alone; this one is for those of several networks at once, too, and for

@@ -18,7 +18,7 @@ class OptimizerOptions:
     """How weights are updated."""
 
     optimizer: str = option(
-        "adam; sgd with Nesterov momentum; muon: what links hidden layers by orthogonalised updates, the rest by adam",
+        "adam; sgd with Nesterov momentum; muon: hidden layers by orthogonalised updates, the rest by adam",
         default="adam",
         choices=("adam", "sgd", "muon"),
     )
@@ -73,10 +73,10 @@ def make_optimizers(net: nn.Module, options: OptimizerOptions, *, half: bool = F
 
 
 def hidden_matrices(net: nn.Module) -> list[Tensor]:
-    """The weights between hidden layers, not the first layer's nor the last's; those of a group are ``[M, O, I]``."""
+    """The weights of all linear layers but the last, which puts out the logits; those of a group are ``[M, O, I]``."""
     if isinstance(net, DNNGroup):
-        return list(net.weights_MOI)[1:-1]
-    return [module.weight for module in net.modules() if isinstance(module, nn.Linear)][1:-1]
+        return list(net.weights_MOI)[:-1]
+    return [module.weight for module in net.modules() if isinstance(module, nn.Linear)][:-1]
 
 
 @torch.no_grad()

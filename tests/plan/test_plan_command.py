@@ -229,5 +229,5 @@ def test_logits_take_what_probabilities_do(plan: Callable[..., tuple[str, dict[s
 def test_muons_updates_take_time_on_a_gpu_too(plan: Callable[..., tuple[str, dict[str, Any]]]) -> None:
     large = ("--hours", 100, "--num-pdfs", 14000, "--num-layers", 8, "--hidden-dim", 2560, "--gpu", "H100")
     taken = {name: plan(*large, "--optimizer", name)[1]["seconds"]["one of members"] for name in ("adam", "muon")}
-    # 7 matrices of 2560 x 2560: 18 n^3 operations each at 1,024 frames of 6 n^2 a layer.
+    # 8 matrices of about 2560 x 2560: 18 n^3 operations each at 1,024 frames of 6 n^2 a layer.
     assert 2 < taken["muon"] / taken["adam"] < 8

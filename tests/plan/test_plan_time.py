@@ -81,9 +81,11 @@ def test_a_job_starts_as_soon_as_a_place_is_free(nj: int, expected: float) -> No
     assert side_by_side([5, 4, 1, 2], nj) == expected
 
 
-def test_one_training_is_its_steps_and_the_dev_set_after_each_epoch() -> None:
+def test_one_training_is_its_steps_and_its_looks_at_the_dev_set() -> None:
     asked = work(frames=1_000_500)
     assert run_seconds(asked, asked.members, SPEED) == pytest.approx(4 * (1001 * 0.02 + 65536e-6))
+    rarely = replace(asked.members, train=replace(asked.members.train, watch_every=3))
+    assert run_seconds(asked, rarely, SPEED) == pytest.approx(4 * 1001 * 0.02 + 2 * 65536e-6)
 
 
 def test_every_part_is_counted() -> None:

@@ -103,15 +103,15 @@ def test_its_three_steps_err_no_more_than_five_of_torchs() -> None:
     assert errors[0] < errors[1]
 
 
-def test_of_a_group_all_but_first_layers_and_outputs_are_moved_by_it() -> None:
-    nets = [DNN(6, 3, NetOptions(num_layers=3, hidden_dim=5), seed=seed) for seed in (1, 2)]
+def test_of_a_group_all_but_the_outputs_are_moved_by_it() -> None:
+    nets = [DNN(6, 3, NetOptions(num_layers=2, hidden_dim=5), seed=seed) for seed in (1, 2)]
     for net in (nets[0], DNNGroup(nets)):
         adam, own = make_optimizers(net, OptimizerOptions(optimizer="muon"))
-        assert [tuple(weight.shape[-2:]) for weight in own.weights] == [(5, 5), (5, 5)]
-        assert {(5, 6), (3, 5)} <= {tuple(weight.shape[-2:]) for weight in adam.weights}
+        assert [tuple(weight.shape[-2:]) for weight in own.weights] == [(5, 6), (5, 5)]
+        assert (3, 5) in {tuple(weight.shape[-2:]) for weight in adam.weights}
 
 
-def test_what_links_hidden_layers_is_moved_in_all_directions_alike_and_the_rest_as_by_adam() -> None:
+def test_muon_moves_hidden_matrices_in_all_directions_alike_and_the_rest_as_adam_does() -> None:
     net = DNN(40, 7, NetOptions(num_layers=2, hidden_dim=24), seed=1)
     before = {name: value.detach().clone() for name, value in net.named_parameters()}
     generator = torch.Generator().manual_seed(1)
@@ -122,7 +122,7 @@ def test_what_links_hidden_layers_is_moved_in_all_directions_alike_and_the_rest_
     for name, value in net.named_parameters():
         step, gradient = before[name] - value.detach(), value.grad
         assert gradient is not None
-        if value.shape == (24, 24):
+        if value.ndim == 2 and value.shape != (7, 24):
             # Newton and Schulz's iteration stops at singular values near 1, in Adam's usual length of 0.2 a weight. The
             # least direction of a square matrix may be under a hundredth of it, which is out of its reach.
             lengths = torch.linalg.svdvals(step) / (0.01 * 0.2 * max(value.shape) ** 0.5)
