@@ -224,14 +224,13 @@ run_fold() {
       fi
       [[ $set != train ]] || finish_jobs
     done
+    show_jobs "${logs[@]}"
   fi
-  # While the other sets' features are made, the flat start needs those of the first alone.
   if at_stage 3 "alignment model by a flat start"; then
     # So small a network trains no faster with all threads; conf may ask for two.
     asr-kd flat-start --config "$conf/flat_start.conf" --device "$device" --nj "$nj" \
       "$data/train" "$exp/lang" "$exp/frames/train" "$exp/mono"
   fi
-  show_jobs "${logs[@]}"
   if [[ -f $conf/tying.conf ]] && at_stage 4 "states in context, tied"; then
     asr-kd align --config "$conf/align.conf" --device "$device" --nj "$nj" \
       "$data/train" "$exp/lang" "$exp/frames/train" "$exp/mono" "$exp/mono_ali"
@@ -309,8 +308,8 @@ run_fold() {
         decode "$kind-$seed" "$kind" "$kind.conf" "$exp/students/$kind-$seed"
       done
     done
+    finish_jobs
     if [[ -n $large ]]; then
-      finish_jobs
       for dir in "${listed[@]}"; do
         job "$exp/log/rescore-$dir.log" asr-kd rescore --old-lm "${arpa:-$exp/lm/lm.arpa.gz}" -- \
           "$exp/decode/$dir" "$large" "$exp/decode/$dir-rescored"
@@ -318,14 +317,11 @@ run_fold() {
       finish_jobs
     fi
   fi
+  finish_jobs
   if at_stage 12 "a bundle of the first ${student_kinds[0]} student"; then
     kind=${student_kinds[0]}-${seeds_of_students[0]}
-    finish_job "$exp/log/decode-$kind.log"  # others may still recognise
-    log=$exp/log/bundle.log
-    job "$log" asr-kd make-bundle --decoded "$exp/decode/$kind" "$exp/students/$kind" "$exp/graph" "$exp/bundle"
-    show_jobs "$log"
+    asr-kd make-bundle --decoded "$exp/decode/$kind" "$exp/students/$kind" "$exp/graph" "$exp/bundle"
   fi
-  finish_jobs
 }
 
 # The experiment asked for, in the fold that run_fold works on: its page goes into the recipe's folder, named after it.

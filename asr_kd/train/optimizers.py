@@ -1,4 +1,4 @@
-"""Optimisers of torch's fused kernels, one kernel a step for all weights.
+"""Optimisers by torch's fused kernels.
 
 Torch's own classes are not used: the first one that is made imports torch's compiler, which takes longer than an epoch
 of a small network.
@@ -34,7 +34,9 @@ class Optimizer(ABC):
         """One update; every weight has its gradient."""
 
     def _gradients(self) -> list[Tensor]:
-        return [weight.grad for weight in self.weights if weight.grad is not None]
+        gradients = [weight.grad for weight in self.weights if weight.grad is not None]
+        assert len(gradients) == len(self.weights)
+        return gradients
 
     def _remembered(self, name: str) -> list[Tensor]:
         return [state[name] for state in self.state]
@@ -76,7 +78,7 @@ class SGD(Optimizer):
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
-        # The kernel puts the first gradient into what is None.
+        # In place of None torch puts a buffer, which the kernel fills with the first gradient.
         buffers: list[Tensor | None] = [state.get("momentum_buffer") for state in self.state]
         sgd(
             self.weights,

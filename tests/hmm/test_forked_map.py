@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import kaldifst
 import numpy as np
@@ -15,6 +15,8 @@ from asr_kd.hmm.forked_map import forked_map
 
 # Each turn of the loop without input makes the path cheaper, so the decoder never leaves it.
 NEGATIVE_EPSILON_LOOP = "0 1 1 0\n1 2 0 5 -1\n2 1 0 0 -1\n1 0\n"
+
+Given = Callable[[list[tuple[str, int]]], Iterable[tuple[str, int]]]
 
 
 def numbered(count: int) -> Iterator[tuple[str, int]]:
@@ -66,34 +68,37 @@ def test_no_values_no_results() -> None:
     assert list(forked_map(lambda number: number, numbered(0), nj=2)) == []
 
 
-def test_a_search_that_hangs_with_the_lock_held_is_stopped_and_named() -> None:
+@pytest.mark.parametrize("given", [iter, list])
+def test_a_search_that_hangs_with_the_lock_held_is_stopped_and_named(given: Given) -> None:
     def work(number: int) -> bool:
         text = NEGATIVE_EPSILON_LOOP if number == 2 else NEGATIVE_EPSILON_LOOP.replace("-1", "1")
         return best_path(kaldifst.compile(text), np.zeros((1, 1), np.float32), beam=10.0).reached_final
 
-    results = forked_map(work, numbered(4), nj=1, timeout_s=0.1)
+    results = forked_map(work, given(list(numbered(4))), nj=1, timeout_s=0.1)
     assert next(results) == ("u0", True)
     assert next(results) == ("u1", True)
     with pytest.raises(DecodeError, match=r"utterance 'u2': took more than 0\.1 s"):
         next(results)
 
 
-def test_the_limit_may_depend_on_the_value() -> None:
+@pytest.mark.parametrize("given", [iter, list])
+def test_the_limit_may_depend_on_the_value(given: Given) -> None:
     def spin(number: int) -> int:
         started = time.process_time()
         while number == 2 or time.process_time() < started + 0.15:
             pass
         return number
 
-    results = forked_map(spin, numbered(3), nj=1, timeout_s=lambda number: 100.0 if number < 2 else 0.1)
+    results = forked_map(spin, given(list(numbered(3))), nj=1, timeout_s=lambda number: 100.0 if number < 2 else 0.1)
     assert [next(results)[0] for _ in range(2)] == ["u0", "u1"]
     with pytest.raises(DecodeError, match=r"utterance 'u2': took more than 0\.1 s"):
         next(results)
 
 
-def test_a_worker_that_crashes_is_named() -> None:
+@pytest.mark.parametrize("given", [iter, list])
+def test_a_worker_that_crashes_is_named(given: Given) -> None:
     with pytest.raises(DecodeError, match=r"utterance 'u0': its worker process died \(exit code -9"):
-        list(forked_map(lambda _: os.kill(os.getpid(), signal.SIGKILL), numbered(3), nj=1))
+        list(forked_map(lambda _: os.kill(os.getpid(), signal.SIGKILL), given(list(numbered(3))), nj=1))
 
 
 def test_errors_for_the_user_come_through_and_others_name_the_utterance() -> None:
@@ -106,8 +111,9 @@ def test_errors_for_the_user_come_through_and_others_name_the_utterance() -> Non
         list(forked_map(lambda number: 1 // (1 - number), numbered(2), nj=1))
 
 
-def test_no_process_is_left_behind_when_the_caller_stops_early() -> None:
-    results = forked_map(lambda _: os.getpid(), numbered(100), nj=2)
+@pytest.mark.parametrize("given", [iter, list])
+def test_no_process_is_left_behind_when_the_caller_stops_early(given: Given) -> None:
+    results = forked_map(lambda _: os.getpid(), given(list(numbered(100))), nj=2)
     workers = {next(results)[1] for _ in range(10)}
     results.close()  # type: ignore[attr-defined]
     for worker in workers:

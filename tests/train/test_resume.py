@@ -84,6 +84,20 @@ def test_a_run_interrupted_within_an_epoch_equals_one_that_was_not(
     assert_same(carried_on(asked, tmp_path / "cut"), expected)
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "newbob"])
+def test_one_saved_after_an_epochs_last_step_has_that_steps_learning_rate(
+    problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
+    asked = problem.with_options(schedule=schedule, learning_rate=0.1)
+    asked = replace(asked, options=replace(asked.options, checkpoint_seconds=0.0))
+    expected = result(tmp_path / "whole", asked.run(tmp_path / "whole"))
+    with monkeypatch.context() as patched:
+        interrupt(patched, DevSet, "evaluate", call=2, after=False)
+        with pytest.raises(KeyboardInterrupt):
+            asked.run(tmp_path / "cut")
+    assert_same(carried_on(asked, tmp_path / "cut"), expected)
+
+
 def test_changed_inputs_are_the_same_after_an_interruption(
     problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
