@@ -1,7 +1,6 @@
 """Optimisers by torch's fused kernels.
 
-Torch's own classes are not used: the first one that is made imports torch's compiler, which takes longer than an epoch
-of a small network.
+Torch's own classes are not used: the first one that is made imports torch's compiler, which takes over a second.
 """
 
 from abc import ABC, abstractmethod
