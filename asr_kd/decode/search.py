@@ -52,7 +52,8 @@ def search(
 
     Args:
         graph: the decoding graph.
-        items: utterance ids and log scores ``[T, P]``, float32; P is the graph's ``num_pdfs``.
+        items: utterance ids and log scores ``[T, P]``, float32; P is the graph's ``num_pdfs``. What a list holds is not
+            sent to the processes, as what a stream gives is.
         acoustic_scale: what the scores are multiplied by.
         insertion_penalty: cost of each word; positive means fewer insertions.
         beam: paths that cost this much more than the best one are dropped.
@@ -74,7 +75,8 @@ def search(
         beam=beam,
         max_active=max_active,
     )
-    named = [(item[0], item) for item in items] if isinstance(items, Sequence) else ((item[0], item) for item in items)
+    stream = ((item[0], item) for item in items)
+    named = list(stream) if isinstance(items, Sequence) else stream
     for utt, (labels, reached_final, cost) in forked_map(work, named, nj=nj, timeout_s=partial(time_limit, timeout_s)):
         yield Hypothesis(utt, graph.words_of(labels), reached_final, cost)
 

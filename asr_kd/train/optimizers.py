@@ -16,7 +16,7 @@ EPSILON = 1e-8
 
 
 class Optimizer(ABC):
-    """Moves weights by their gradients.
+    """Moves weights by their gradients; each kind says how in a `step` of its own.
 
     Attributes:
         weights: what is moved, in place.
