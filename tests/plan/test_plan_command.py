@@ -60,7 +60,7 @@ def test_the_confs_of_a_recipe_serve(plan: Callable[..., tuple[str, dict[str, An
     assert "PREDICTED" in shown and "5 x (4 x 384)" in shown
     small = figures["work"]["students"][1]
     assert (small["name"], small["net"]["hidden_dim"], small["copies"]) == ("distilled_small", 128, 2)
-    assert small["train"]["num_epochs"] == 3
+    assert small["train"]["num_epochs"] == 2
     assert figures["gpu"]["name"] == "L4"
 
 
