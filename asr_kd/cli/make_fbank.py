@@ -4,6 +4,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from asr_kd.corpus.audio import AudioOptions
 from asr_kd.corpus.data_dir import data_fingerprint
 from asr_kd.errors import MismatchError
@@ -45,6 +47,7 @@ def run(options: Options) -> None:
         return
     utterances = options.audio.utterances(options.data)
     rate = options.features.fbank.sample_rate
+    torch.set_num_threads(1)  # a thread of --nj needs no threads of its own
     with stage.writing() as partial:
         build_frame_store(
             partial,

@@ -1,4 +1,4 @@
-"""How faithful a store of soft targets is on one's own data, for every number of probabilities it may keep.
+"""How faithful a store of soft targets is on one's own data, by how many probabilities it keeps.
 
 Measured on a random sample of frames: their soft targets from the ensemble, packed into records and unpacked again.
 

@@ -112,7 +112,8 @@ def _draw_estimate(axis: Axes, place: int, system: Mapping[str, Any], metric: st
 def _draw_curve(axis: Axes, points: Sequence[Mapping[str, float]], key: str, scale: int, **style: Any) -> bool:
     drawn = [(point["epoch"], scale * point[key]) for point in points if key in point and "epoch" in point]
     if drawn:
-        axis.plot(*zip(*drawn, strict=True), **style)
+        # A single point makes no line.
+        axis.plot(*zip(*drawn, strict=True), marker="o" if len(drawn) == 1 else "", ms=4, **style)
     return bool(drawn)
 
 

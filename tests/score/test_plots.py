@@ -41,6 +41,17 @@ def test_curves_with_missing_figures_are_drawn(tmp_path: Path, curves: dict[str,
     assert matplotlib.image.imread(tmp_path / "training.png").shape[0] > 100
 
 
+def test_a_curve_of_one_epoch_is_seen(tmp_path: Path) -> None:
+    epoch = {"epoch": 1.0, "dev_frame_accuracy": 0.5, "dev_cross_entropy": 2.0}
+    plot_training({"members/1": [epoch], "students/distilled-1": [epoch]}, tmp_path / "training.png")
+    pixels = matplotlib.image.imread(tmp_path / "training.png")[..., :3]
+    blue = np.abs(pixels - np.array([0, 0x72, 0xB2]) / 255).max(axis=-1) < 0.05
+    rows, columns = np.nonzero(blue)
+    assert len(rows) > 0
+    heights = [np.ptp(rows[columns == column]) + 1 for column in np.unique(columns)]
+    assert max(heights) > 5  # the legend's line is thinner
+
+
 def test_students_differ_in_colour() -> None:
     colours = system_colours(["baseline", "ensemble", "distilled", "distilled_small"])
     assert len(np.unique(list({k: v for k, v in colours.items() if k != "members"}.values()))) == 4
