@@ -183,7 +183,7 @@ run_fold() {
   local data=$1 exp=$2 fold=$3
   local labels=() dev=(--dev-frames "$exp/frames/dev" --dev-labels "$exp/ali/dev")
   local lang=$exp/lang aligner=$exp/mono grammar=() members=() train_frames=() frames=() soft=() prior tying=()
-  local listed=() logs=() log large="" number share threads seed set kind dir first tuned=()
+  local listed=() logs=() log large="" number share threads seed set kind dir
   if [[ -f $conf/tying.conf ]]; then
     lang=$exp/tied
     aligner=$exp/tied_model
@@ -302,16 +302,10 @@ run_fold() {
   if at_stage 10 "recognise dev and test with every system"; then
     finish_job "$exp/log/graph.log"
     decode_members
-    for seed in "${seeds_of_students[@]}"; do
-      for kind in "${student_kinds[@]}"; do
-        first=$kind-${seeds_of_students[0]}
-        tuned=()
-        if [[ $kind-$seed != "$first" ]]; then
-          finish_job "$exp/log/decode-$first.log"
-          tuned=(--tuned-as "$exp/decode/$first")
-        fi
+    for kind in "${student_kinds[@]}"; do
+      for seed in "${seeds_of_students[@]}"; do
         finish_job "$exp/log/$kind-$seed.log"
-        decode "$kind-$seed" "$kind" "$kind.conf" "$exp/students/$kind-$seed" "${tuned[@]}"
+        decode "$kind-$seed" "$kind" "$kind.conf" "$exp/students/$kind-$seed"
       done
     done
     finish_jobs

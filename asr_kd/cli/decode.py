@@ -1,7 +1,7 @@
 """Recognise a test set with one model or an ensemble; scale and penalty are tuned on the dev set.
 
 What an ensemble's models score by themselves (`--alone`) is what the ensemble's mean is made of: each scores the frames
-once for both. Networks that differ in their seed alone share what was tuned for the first of them (`--tuned-as`).
+once for both.
 """
 
 import logging
@@ -36,7 +36,7 @@ from asr_kd.nets.acoustic_model import AcousticModel, check_states
 from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.nets.free_memory import free_bytes
 from asr_kd.options import group, option
-from asr_kd.score.decoded import LOOP, SYSTEM_FILE, read_info
+from asr_kd.score.decoded import LOOP
 from asr_kd.score.wer import align_words, count_words
 from asr_kd.stage import Stage, digest, fingerprint, read_run, write_json, write_text
 from asr_kd.train.frame_set import check_same_features
@@ -59,17 +59,12 @@ class Options:
     test_frames: Path = option("its frame store", affects_result=False)
     test_labels: Path = option("its labels, for frame accuracy", affects_result=False)
     tuning: TuneOptions = group(TuneOptions)
-    tuned_as: Path | None = option(
-        "results of a network of another seed, whose scale and penalty to take instead of tuning",
-        default=None,
-        affects_result=False,
-    )
     search: SearchOptions = group(SearchOptions)
     nbest: NBestOptions = group(NBestOptions)
     device: DeviceOptions = group(DeviceOptions)
     nj: int = option("threads that score and processes that search", default=1, affects_result=False)
     alone: tuple[Path, ...] = option(
-        "directories to make of the results of each of the models by itself, in their order; all --tuned-as the first",
+        "directories to make of the results of each of the models by itself, in their order",
         default=(),
         affects_result=False,
     )
@@ -89,10 +84,7 @@ class Options:
 
 def run(options: Options) -> None:
     by_themselves = _by_themselves(options)
-    done = {options.out: _stage(options).finished()}
-    for system in by_themselves:
-        # What others are made from is not known before the one is there that they are tuned as.
-        done[system.out] = (system.tuned_as is None or done[system.tuned_as]) and _stage(system).finished()
+    done = {system.out: _stage(system).finished() for system in (*by_themselves, options)}
     if all(done.values()):
         return
     given = _Given.load(options)
@@ -100,7 +92,7 @@ def run(options: Options) -> None:
     for system in by_themselves:
         model = given.models[system.models[0]]
         posteriors = kept.adding(model, device=given.device, nj=options.nj) if kept else None
-        if not (done[system.out] or _stage(system).finished()):
+        if not done[system.out]:
             _decode(system, given, Scorer([model], given.device, options.nj, posteriors))
         elif posteriors:
             for store in (given.dev, given.test):
@@ -114,10 +106,7 @@ def _by_themselves(options: Options) -> list[Options]:
     """What makes the results of each model by itself, as if it were asked for alone."""
     lists = options.nbest if options.alone_lists else replace(options.nbest, num_best=0)
     own = replace(options, name=options.alone_name, nbest=lists, alone=(), alone_name="", alone_lists=False)
-    return [
-        replace(own, models=(model,), out=out, tuned_as=None if out == options.alone[0] else options.alone[0])
-        for model, out in zip(options.models, options.alone, strict=False)
-    ]
+    return [replace(own, models=(model,), out=out) for model, out in zip(options.models, options.alone, strict=False)]
 
 
 def _mean_to_keep(given: "_Given") -> KeptMean | None:
@@ -160,26 +149,7 @@ class _Given:
 
 
 def _stage(options: Options) -> Stage:
-    inputs = _inputs(options)
-    if options.tuned_as is not None:
-        inputs["scale and penalty"] = "{:g} {:g}".format(*_tuned_as(options.tuned_as, inputs["graph"]))
-    return Stage(options.out, command="decode", options=options, inputs=inputs)
-
-
-def _tuned_as(decoded: Path, graph: str) -> tuple[float, float]:
-    """Acoustic scale and insertion penalty of other results.
-
-    Args:
-        graph: fingerprint of the graph that they must be of.
-    """
-    made = read_run(decoded)["identity"]
-    if made["command"] != "decode":
-        raise UsageError(f"--tuned-as {decoded}: made by asr-kd {made['command']}; give a directory of asr-kd decode")
-    if made["inputs"]["graph"] != graph:
-        raise MismatchError(f"--tuned-as {decoded}: tuned for another graph; decode with its graph, or tune")
-    info = read_info(decoded / SYSTEM_FILE)
-    assert info.acoustic_scale is not None and info.insertion_penalty is not None
-    return info.acoustic_scale, info.insertion_penalty
+    return Stage(options.out, command="decode", options=options, inputs=_inputs(options))
 
 
 def _no_time(store: FrameStore) -> float:
@@ -221,7 +191,7 @@ def _decode(
             seconds = sum(map(scored_s, (dev, test)))
             seconds += _write_lists(partial, (dev, test), scorer, decoder, tuned, options)
             system["nbest_rtf"] = seconds / sum(map(_audio_seconds, (dev, test)))
-        write_json(partial / SYSTEM_FILE, system)
+        write_json(partial / "system.json", system)
 
 
 def _grammar(graph: Path) -> str | None:
@@ -246,11 +216,7 @@ def _tune(scorer: Scorer, decoder: Decoder, store: FrameStore, options: Options)
     reference = {u.id: u.words or () for u in _utterances(options.dev_data, store)}
     # In random order, the same every time.
     order = sorted(reference.keys() & set(store.index.utterances), key=digest)
-    grid = options.tuning
-    if options.tuned_as is not None:
-        scale, penalty = _tuned_as(options.tuned_as, fingerprint(options.graph))
-        grid = TuneOptions(acoustic_scales=(scale,), insertion_penalties=(penalty,))
-    chosen = set(order[: grid.tune_utterances or None])
+    chosen = set(order[: options.tuning.tune_utterances or None])
     left_out = set(order) - chosen
 
     def scores(among: Container[str]) -> Iterator[tuple[str, np.ndarray]]:
@@ -268,7 +234,7 @@ def _tune(scorer: Scorer, decoder: Decoder, store: FrameStore, options: Options)
         return race.error(errors(tried, acoustic_scale, insertion_penalty))
 
     with shown:
-        tuned = tune(error, grid)
+        tuned = tune(error, options.tuning)
     log.info("%d points tried, each on %d of %d dev utterances", race.points, race.heard / race.points, len(order))
     if left_out:
         whole = Race({utterance: len(words) for utterance, words in reference.items()})

@@ -191,48 +191,6 @@ def test_an_utterance_that_was_not_scored_is_there_without_frames() -> None:
     assert scores.in_order(["a", "b", "c"]).rows == [("a", 4, 4, 0.5), ("b", 3, 2, 1.5), ("c", 0, 0, 0.0)]
 
 
-def test_another_seeds_scale_and_penalty_are_taken_as_they_are(pipeline: Pipeline, tmp_path: Path) -> None:
-    other, out = tmp_path / "other", tmp_path / "out"
-    shutil.copytree(pipeline.exp / "decode/ensemble", other)
-    theirs = json.loads((other / "system.json").read_text())
-    point = {"acoustic_scale": 0.23, "insertion_penalty": 1.5}  # not on the grid
-    (other / "system.json").write_text(json.dumps(theirs | point))
-    assert decode(pipeline, out, "--tuned-as", other) == 0
-    system = json.loads((out / "system.json").read_text())
-    assert {name: system[name] for name in point} == point
-    models = [AcousticModel.load(pipeline.members[0])]
-    decoder = Decoder(DecodingGraph.load(pipeline.exp / "graph"), SearchOptions())
-    scores = Scorer(models, CPU).log_likelihoods(FrameStore(pipeline.exp / "frames/dev"))
-    found = {h.utt: h.words for h in decoder(scores, *point.values())}
-    reference = {u.id: u.words or () for u in load_data_dir(pipeline.tones / "data/dev")}
-    words = count_words(tuple(align_words(reference, found, where="dev").values()))
-    assert system["dev_wer"] == words.wer
-
-
-@pytest.mark.parametrize(
-    ("tuned_as", "graph", "message"),
-    [
-        ("decode/ensemble", "other", "tuned for another graph"),
-        ("graph", "own", "made by asr-kd make-graph"),
-        ("decode/none", "own", "no such directory"),
-    ],
-)
-def test_what_is_taken_must_be_results_of_the_same_graph(
-    pipeline: Pipeline,
-    tmp_path: Path,
-    other_lang: Path,
-    complaint: Callable[[], str],
-    tuned_as: str,
-    graph: str,
-    message: str,
-) -> None:
-    graphs = {"own": pipeline.exp / "graph", "other": other_lang / "graph"}
-    assert decode(pipeline, tmp_path / "out", "--tuned-as", pipeline.exp / tuned_as, graph=graphs[graph]) != 0
-    said = complaint()
-    assert message in said and str(pipeline.exp / tuned_as) in said
-    assert not (tmp_path / "out").exists()
-
-
 def results(directory: Path) -> dict[str, Any]:
     """All that a decoding found out, but how long it took."""
     system = json.loads((directory / "system.json").read_text())
@@ -245,9 +203,8 @@ def test_models_score_once_for_themselves_and_for_their_mean(
     pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = pipeline.members
-    assert decode(pipeline, tmp_path / "apart-0", "--name", "one", model=first) == 0
-    tuned = ("--tuned-as", tmp_path / "apart-0")
-    assert decode(pipeline, tmp_path / "apart-1", "--name", "one", *tuned, model=second) == 0
+    for number, model in enumerate(pipeline.members):
+        assert decode(pipeline, tmp_path / f"apart-{number}", "--name", "one", model=model) == 0
     both = {"model": first, "other_model": second}
     assert decode(pipeline, tmp_path / "apart", **both) == 0
     alone = ("--alone-name", "one", "--alone", tmp_path / "together-0", tmp_path / "together-1")

@@ -241,15 +241,6 @@ def test_where_all_systems_are_rescored_the_members_are_too(tmp_path: Path) -> N
     }
 
 
-def test_students_of_other_seeds_are_decoded_as_the_first_is_tuned(tmp_path: Path) -> None:
-    calls = calls_of_stages(tmp_path, 10, 10, "--student-seeds", "7 8 9", "--nj", "4", recipe="digits")
-    decoded = [call for call in calls if call.startswith("decode ") and "distilled" in call.split()[-1]]
-    tuned_as = {Path(call.split()[-1]).name: call.partition("--tuned-as ")[2].split(" ")[0] for call in decoded}
-    of_first = {name: f"{tmp_path}/exp/decode/{name[:-1]}7" for name in tuned_as}
-    assert tuned_as == {name: "" if name.endswith("7") else of_first[name] for name in tuned_as}
-    assert set(tuned_as) == {f"{kind}-{seed}" for kind in ("distilled", "distilled_small") for seed in "789"}
-
-
 def jobs(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
     """Run a script with the functions of local/jobs.sh."""
     source = f"set -euo pipefail\nnj=2 device=cpu\nsource {ROOT}/local/jobs.sh\n"
