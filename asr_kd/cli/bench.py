@@ -4,6 +4,7 @@ Ratios come from one interleaved run of one thread on made-up data; a run takes 
 Install the extra `bench` for the programs that it is compared with.
 """
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from asr_kd.bench.suite import BENCHMARKS, describe_machine, run_benchmarks
 from asr_kd.errors import UsageError
 from asr_kd.options import nearest, option
 from asr_kd.stage import write_json
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +41,15 @@ def run(options: Options) -> None:
     names = [name for name in BENCHMARKS if name in asked and (BENCHMARKS[name].on_gpu or not on_gpu)]
     if not names:
         raise UsageError(f"--only {options.only}: nothing of it runs on --device {options.device}")
+    if left_out := [name for name in BENCHMARKS if name in asked and name not in names]:
+        log.info("left out, for they measure the CPU alone: %s", ", ".join(left_out))
     machine = describe_machine(options.device)
     results = []
     for found in run_benchmarks(names, options.device):
         print(table(found), flush=True)
         results.append(found)
-    if options.json is not None:
-        write_json(options.json, to_json(machine, results))
+        if options.json is not None:
+            # Each time: what is measured outlives an interrupt, and a benchmark that fails.
+            write_json(options.json, to_json(machine, results))
     if options.doc is not None:
         write_document(options.doc, machine, results)

@@ -1,7 +1,9 @@
 """Figures: verdicts, the table, JSON, and the page with a part for each machine."""
 
 import json
+import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from asr_kd.bench.report import table, to_json
 from asr_kd.bench.suite import BENCHMARKS, Results
 from asr_kd.cli import bench
 from asr_kd.cli.main import main
+from asr_kd.errors import DataError
 
 MACHINE = {
     "cpu": "a processor",
@@ -106,8 +109,12 @@ def test_every_machine_has_a_part_that_only_its_own_runs_replace(tmp_path: Path)
 
 
 def test_the_command_runs_what_is_asked_for_in_the_order_of_the_list(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO)
     asked: list[tuple[list[str], str]] = []
 
     def measured(names: list[str], device: str) -> list[Results]:
@@ -126,6 +133,24 @@ def test_the_command_runs_what_is_asked_for_in_the_order_of_the_list(
     assert list(json.loads(out.read_text())) == ["machine", "fbank", "loss"]
     assert "8.87x" in page.read_text()
     assert "loss: The sparse soft-target loss" in capsys.readouterr().out
+    assert [line for line in caplog.messages if "left out" in line] == [
+        "left out, for they measure the CPU alone: fbank, decode, memory"
+    ]
+
+
+def test_figures_outlive_a_benchmark_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(names: list[str], device: str) -> Iterator[Results]:
+        yield Results(names[0], FIGURES[:2])
+        raise DataError(f"{names[1]} fails")
+
+    monkeypatch.setattr(bench, "describe_machine", lambda device: MACHINE)
+    monkeypatch.setattr(bench, "run_benchmarks", measured)
+    out = tmp_path / "bench.json"
+    assert main(["bench", "--only", "loss,fbank", "--json", str(out)]) == 1
+    assert "loss fails" in capsys.readouterr().err
+    assert json.loads(out.read_text())["fbank"]["vs_peer"] == 8.87
 
 
 @pytest.mark.parametrize(
