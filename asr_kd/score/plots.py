@@ -59,13 +59,13 @@ def plot_training(curves: Mapping[str, Sequence[Mapping[str, float]]], path: Pat
                 labelled.add(kind)
         axis.set_xlabel("epoch")
         axis.set_ylabel(label)
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         _tidy(axis, grid="y")
         if labelled:
             axis.legend(frameon=False)
         else:
             axis.text(0.5, 0.5, "not recorded", transform=axis.transAxes, ha="center", color=_GREY)
-    figure.suptitle("Training (solid: dev, dashed: train)", fontsize=11)
+    figure.suptitle("Training (solid or dot: dev, dashed or ring: train)", fontsize=11)
     _save(figure, path)
 
 
@@ -112,8 +112,10 @@ def _draw_estimate(axis: Axes, place: int, system: Mapping[str, Any], metric: st
 def _draw_curve(axis: Axes, points: Sequence[Mapping[str, float]], key: str, scale: int, **style: Any) -> bool:
     drawn = [(point["epoch"], scale * point[key]) for point in points if key in point and "epoch" in point]
     if drawn:
-        # A single point makes no line.
-        axis.plot(*zip(*drawn, strict=True), marker="o" if len(drawn) == 1 else "", ms=4, **style)
+        # A single point makes no line: a dot, and a ring for what would be dashed.
+        if len(drawn) == 1:
+            style |= {"marker": "o", "ms": 5} | ({"mfc": "none"} if "ls" in style else {})
+        axis.plot(*zip(*drawn, strict=True), **style)
     return bool(drawn)
 
 
