@@ -5,6 +5,7 @@ Legend: B frames of a batch, W width of a window.
 
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ NETS = {
     "cpu": (NetOptions(num_layers=4, hidden_dim=512), 500, 1024),
     "cuda": (NetOptions(num_layers=8, hidden_dim=2560), 14_000, 4096),
 }
-GATHER, SINGLY = "gather", "__getitem__ + collate"
+GATHER, SINGLY, COPY = "gather", "__getitem__ + collate", "copy"
 
 
 def measure(
@@ -46,6 +47,7 @@ def measure(
         variants: dict[str, Callable[[], object]] = {
             GATHER: lambda: next(batches),
             SINGLY: _singly(store, frames, batch_size),
+            COPY: _copy(store, batch_size, place),
         }
         batch = next(batches)
         for dtype in dtypes:
@@ -57,6 +59,12 @@ def measure(
     goals = {"bf16": Goal(0.01 if place.type == "cuda" else 0.03, at_most=True)}
     return [
         Figure(key="frames_per_s", text="speed", value=batch_size / run.median(GATHER), unit="frames/s"),
+        Figure(
+            key="of_limit",
+            text="of the limit (the rows of as many windows copied in order)",
+            value=run.ratio(COPY, GATHER),
+            unit="%",
+        ),
         *(
             Figure(
                 key=f"of_{dtype}_step",
@@ -70,6 +78,15 @@ def measure(
         ),
         Figure(key="vs_getitem_collate", text=f"over {SINGLY}", value=run.ratio(SINGLY, GATHER), goal=Goal(6)),
     ]
+
+
+def _copy(store: FrameStore, batch_size: int, device: torch.device) -> Callable[[], object]:
+    """The bytes of a batch, copied from one stretch of the store's rows after the other."""
+    rows = batch_size * (store.left + 1 + store.right)
+    padded = store.padded.to(device)
+    stretches = cycle(padded.split(rows)[: len(padded) // rows])
+    copied = torch.empty(rows, store.dim, device=device)
+    return lambda: copied.copy_(next(stretches))
 
 
 def endless(frames: FrameSet, batch_size: int) -> Iterator[Batch]:
