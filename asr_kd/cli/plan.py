@@ -23,9 +23,10 @@ from asr_kd.hmm.posteriors import load_models
 from asr_kd.nets.acoustic_model import AcousticModel, ModelCard, check_same_states
 from asr_kd.nets.device import DeviceOptions, prepare
 from asr_kd.nets.dnn import NetOptions
+from asr_kd.nets.free_memory import free_bytes
 from asr_kd.options import group, option, parse, to_dict
 from asr_kd.plan.calibration import NetSpeed, measure_averaging, measure_net
-from asr_kd.plan.cards import CARDS
+from asr_kd.plan.cards import CARDS, CONTEXT_BYTES
 from asr_kd.plan.fidelity import measure_fidelity, recommendation
 from asr_kd.plan.footprint import NetShape, Speech, soft_target_bytes
 from asr_kd.plan.needs import (
@@ -38,6 +39,7 @@ from asr_kd.plan.needs import (
     soft_target_forms,
     storage,
     time_seconds,
+    trained_together,
 )
 from asr_kd.plan.table import render
 from asr_kd.stage import write_json
@@ -185,22 +187,33 @@ def _work(
         shape = NetShape.of(net, input_dim=labelled.input_dim, num_pdfs=num_pdfs)
         return Training(name=name, shape=shape, net=net, train=train, copies=copies, weights=weights)
 
+    members = training("members", net, train, options.members or len(cards) or MEMBERS)
+    if on_gpu := options.gpu is not None or torch.device(options.device.device).type == "cuda":
+        together = trained_together(members, labelled, device_bytes=_device_bytes(options))
+        members = dataclasses.replace(members, together=together)
+
     confs = {path.stem: _student_conf(path, options) for path in options.student_conf}
     if len(confs) < len(options.student_conf):
         raise UsageError("asr-kd plan: two files of --student-conf have one name, and students are named after them")
     if not confs:
         confs = {"student": StudentConf(weights=BOTH_TERMS, net=_student_net(options, net), train=train)}
-    on_gpu = options.gpu is not None or torch.device(options.device.device).type == "cuda"
     soft_target_bytes(num_pdfs, options.targets)
     return Work(
         labelled=labelled,
         transfer=labelled + added,
-        members=training("members", net, train, options.members or len(cards) or MEMBERS, None),
+        members=members,
         students=[training(name, conf.net, conf.train, options.students, conf.weights) for name, conf in confs.items()],
         targets=dataclasses.replace(options.targets, dense=options.targets.keeps_all(num_pdfs)),
         nj=options.nj or len(os.sched_getaffinity(0)),
         on_gpu=on_gpu,
     )
+
+
+def _device_bytes(options: Options) -> float:
+    """What is free on the GPU that is planned for."""
+    if options.gpu is None:
+        return free_bytes(prepare(options.device))
+    return CARDS[options.gpu].memory_bytes - CONTEXT_BYTES
 
 
 def _speech(
@@ -275,4 +288,5 @@ def _measured(work: Work, training: Training) -> NetSpeed:
         training.train,
         targets=work.targets,
         weights=training.weights,
+        together=training.together,
     )

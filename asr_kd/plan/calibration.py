@@ -39,7 +39,8 @@ class NetSpeed:
     """How fast one network is, in one process.
 
     Attributes:
-        step_seconds: of a training step with the batch asked for, objective, gather and optimiser with it.
+        step_seconds: of a training step with the batch asked for, objective, gather and optimiser with it; where
+            several networks are trained together, of all of them.
         forward_seconds: of one frame, in large batches.
     """
 
@@ -55,6 +56,7 @@ def measure_net(
     *,
     targets: SoftTargetOptions,
     weights: DistillWeights | None,
+    together: int = 1,
 ) -> NetSpeed:
     """Train and run a network of a shape for a few seconds on this machine.
 
@@ -62,6 +64,7 @@ def measure_net(
         speech: what windows it sees; how much of it there is does not matter.
         targets: the soft targets that a student learns from.
         weights: of a student's terms; None for a network trained on labels.
+        together: networks that one step trains.
     """
     device = prepare(options.device)
     shape = NetShape.of(net, input_dim=speech.input_dim, num_pdfs=num_pdfs)
@@ -73,7 +76,7 @@ def measure_net(
             store = make_store(here / "frames", frames, dim=speech.dim, left=speech.left, right=speech.right)
             lesson = Lesson(store, num_pdfs, here, targets, weights)
             sized = replace(options, batch_size=batch_size, num_epochs=1)
-            measured.append((batch_size, lesson.step_seconds(net, sized, steps)))
+            measured.append((batch_size, lesson.step_seconds(net, sized, steps, together)))
             forward = _forward_seconds(store, net, num_pdfs, options)
     return NetSpeed(step_seconds=extrapolated(options.batch_size, measured), forward_seconds=forward)
 

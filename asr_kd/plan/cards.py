@@ -48,12 +48,14 @@ class Card:
         """What there is to hold features, targets and network."""
         return self.memory_gb * 1e9
 
-    def step_seconds(self, net: NetShape, batch_size: int, optimizer: str) -> float:
-        """Time of one training step."""
-        fixed = LAUNCH_SECONDS * (net.num_layers + 1) + WEIGHT_TRAFFIC_BYTES * net.num_weights / self._bandwidth
+    def step_seconds(self, net: NetShape, batch_size: int, optimizer: str, *, together: int = 1) -> float:
+        """Time of one training step, of one network or of several together, each with a batch of its own."""
+        weights = (
+            WEIGHT_TRAFFIC_BYTES * net.num_weights / self._bandwidth + net.update_flops(optimizer) / self._products
+        )
         moved = ACTIVATION_TRAFFIC * net.activation_bytes(1) / self._bandwidth
-        fixed += net.update_flops(optimizer) / self._products
-        return fixed + batch_size * (net.training_flops / self._products + moved)
+        own = weights + batch_size * (net.training_flops / self._products + moved)
+        return LAUNCH_SECONDS * (net.num_layers + 1) + together * own
 
     def forward_seconds(self, net: NetShape) -> float:
         """Time of one frame forward, in large batches."""

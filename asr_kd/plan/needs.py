@@ -28,6 +28,7 @@ from asr_kd.plan.footprint import (
 )
 from asr_kd.targets.store import SoftTargetOptions
 from asr_kd.train.dev_set import MAX_FRAMES
+from asr_kd.train.group_training import BYTES_A_PLACE, member_bytes, why_one_by_one
 from asr_kd.train.loop import TrainOptions
 from asr_kd.train.shuffle import BUFFERS, BYTES_BESIDE_FEATURES
 
@@ -38,6 +39,7 @@ class Training:
 
     Args:
         copies: how many, one for each seed.
+        together: how many of them are trained in one step.
         weights: of a student's terms; None for networks that learn from labels alone.
     """
 
@@ -46,6 +48,7 @@ class Training:
     net: NetOptions
     train: TrainOptions
     copies: int
+    together: int = 1
     weights: DistillWeights | None = None
 
     @property
@@ -62,7 +65,7 @@ class Work:
         labelled: what the members are trained on.
         transfer: what the students are trained on: that, and untranscribed speech.
         nj: processes side by side on a CPU, and threads that average and pack soft targets.
-        on_gpu: whether networks train and run on one GPU, then one after the other.
+        on_gpu: whether networks train and run on one GPU, one run after the other.
     """
 
     labelled: Speech
@@ -85,7 +88,7 @@ class Work:
 
     @property
     def places(self) -> int:
-        """Networks that are trained at the same time."""
+        """Runs that train at the same time."""
         return 1 if self.on_gpu else self.nj
 
     def speech_of(self, training: Training) -> Speech:
@@ -93,12 +96,24 @@ class Work:
         return self.transfer if training.weights else self.labelled
 
 
+def trained_together(members: Training, speech: Speech, *, device_bytes: float) -> int:
+    """How many members one step trains on a GPU: all, or one where options or memory ask for that.
+
+    Args:
+        device_bytes: free on the GPU before training.
+    """
+    shape, train = members.shape, members.train
+    own = member_bytes(shape.num_parameters, shape.num_pdfs, train.batch_size, speech.num_frames)
+    needed = members.copies * own + speech.feats_bytes + BYTES_BESIDE_FEATURES * speech.num_frames
+    return 1 if why_one_by_one(train) or needed > device_bytes / 2 else members.copies
+
+
 def disk_bytes(work: Work) -> dict[str, int]:
     """Bytes on disk of everything that stays, and of what interrupted runs carry on from."""
     frames = work.transfer.num_frames
     models = sum(training.copies * training.shape.model_bytes for training in work.trainings)
     under_way = [
-        min(work.places, training.copies) * training.shape.checkpoint_bytes(training.optimizer)
+        min(work.places * training.together, training.copies) * training.shape.checkpoint_bytes(training.optimizer)
         for training in work.trainings
     ]
     return {
@@ -129,10 +144,12 @@ def training_memory(work: Work, training: Training, *, processes: int) -> int:
     soft = frames * soft_target_bytes(work.num_pdfs, work.targets) if training.weights else 0
     shared = soft + (0 if streamed else feats)
     own = PROGRAM_BYTES + BYTES_BESIDE_FEATURES * frames + (feats if streamed else 0)
-    own += training.shape.state_bytes(training.optimizer) + training.shape.activation_bytes(training.train.batch_size)
+    net = training.shape.state_bytes(training.optimizer) + training.shape.activation_bytes(training.train.batch_size)
     # A checkpoint is copied before it is written.
-    own += training.shape.checkpoint_bytes(training.optimizer)
-    return shared + processes * own
+    net += training.shape.checkpoint_bytes(training.optimizer)
+    # The present order of frames of each network, the next one, and what it is put together from.
+    orders = 3 * BYTES_A_PLACE * frames if training.together > 1 else 0
+    return shared + processes * (own + training.together * (net + orders))
 
 
 def _features_in_memory(work: Work, training: Training) -> tuple[int, bool]:
@@ -147,8 +164,9 @@ def memory_bytes(work: Work) -> dict[str, int]:
     """Resident bytes of each part of the work, by itself and side by side."""
     found: dict[str, int] = {}
     for training in work.trainings:
-        beside = min(work.places, training.copies)
-        found[f"{training.name}: one"] = training_memory(work, training, processes=1)
+        beside = min(work.places, training.copies // training.together)
+        together = f"{training.together} together" if training.together > 1 else "one"
+        found[f"{training.name}: {together}"] = training_memory(work, training, processes=1)
         if beside > 1:
             found[f"{training.name}: {beside} side by side"] = training_memory(work, training, processes=beside)
     models = work.members.copies * work.members.shape.num_parameters * 6
@@ -158,23 +176,25 @@ def memory_bytes(work: Work) -> dict[str, int]:
 
 
 def gpu_memory_bytes(work: Work, training: Training) -> dict[str, int]:
-    """Bytes on a GPU while one network of a kind is trained, corpus and all."""
-    speech = work.speech_of(training)
+    """Bytes on a GPU during one run of a kind, corpus and all."""
+    speech, networks = work.speech_of(training), training.together
     targets = speech.num_frames * soft_target_bytes(work.num_pdfs, work.targets) if training.weights else 0
+    places = BYTES_A_PLACE * (networks - 1)
     return {
-        "features": _features_in_memory(work, training)[0] + BYTES_BESIDE_FEATURES * speech.num_frames,
+        "features": _features_in_memory(work, training)[0] + (BYTES_BESIDE_FEATURES + places) * speech.num_frames,
         "soft_targets": targets,
-        "network": training.shape.state_bytes(training.optimizer),
-        "batch": training.shape.activation_bytes(training.train.batch_size) + CONTEXT_BYTES,
+        "network": networks * training.shape.state_bytes(training.optimizer),
+        "batch": networks * training.shape.activation_bytes(training.train.batch_size) + CONTEXT_BYTES,
     }
 
 
 def run_seconds(work: Work, training: Training, speed: NetSpeed) -> float:
-    """Time of one network's training: steps, and looks at the dev set."""
+    """Time of one run: steps, and looks at the dev set, of one network after the other."""
     frames, train = work.speech_of(training).num_frames, training.train
     steps = train.num_epochs * -(-frames // train.batch_size)
     looks = sum(map(train.looks_after, range(1, train.num_epochs + 1)))
-    return steps * speed.step_seconds + looks * min(MAX_FRAMES, frames) * speed.forward_seconds
+    watching = looks * training.together * min(MAX_FRAMES, frames) * speed.forward_seconds
+    return steps * speed.step_seconds + watching
 
 
 def side_by_side(seconds: Sequence[float], nj: int) -> float:
@@ -193,10 +213,11 @@ def time_seconds(work: Work, speeds: Mapping[str, NetSpeed], averaging_seconds: 
         averaging_seconds: of one frame, to average the members' outputs and pack the result.
     """
     one = {training.name: run_seconds(work, training, speeds[training.name]) for training in work.trainings}
-    forward = work.members.copies * speeds[work.members.name].forward_seconds / work.places
+    members = work.members
+    forward = members.copies * speeds[members.name].forward_seconds / work.places
     students = [one[student.name] for student in work.students for _ in range(student.copies)]
-    return {f"one of {name}": seconds for name, seconds in one.items()} | {
-        "members": side_by_side([one[work.members.name]] * work.members.copies, work.places),
+    return {f"one run: {name}": seconds for name, seconds in one.items()} | {
+        "members": side_by_side([one[members.name]] * (members.copies // members.together), work.places),
         "soft_targets": work.transfer.num_frames * (forward + averaging_seconds / work.nj),
         "students": side_by_side(students, work.places),
     }
@@ -206,7 +227,7 @@ def predicted(card: Card, trainings: Sequence[Training]) -> dict[str, NetSpeed]:
     """Speeds on a GPU, from its data sheet."""
     return {
         one.name: NetSpeed(
-            step_seconds=card.step_seconds(one.shape, one.train.batch_size, one.train.optimizer.optimizer),
+            step_seconds=card.step_seconds(one.shape, one.train.batch_size, one.optimizer, together=one.together),
             forward_seconds=card.forward_seconds(one.shape),
         )
         for one in trainings

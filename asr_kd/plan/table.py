@@ -76,11 +76,12 @@ def _memory(figures: Mapping[str, Any]) -> str:
 def _gpu_memory(figures: Mapping[str, Any]) -> str:
     card = figures["gpu"]
     rows: list[Row] = []
-    for name, parts in figures["gpu_memory_bytes"].items():
+    for one in (figures["work"]["members"], *figures["work"]["students"]):
+        parts = figures["gpu_memory_bytes"][one["name"]]
         total = sum(parts.values())
         fits = "fits" if total <= card["memory_gb"] * 1e9 else "does NOT fit whole"
         listed = ", ".join(f"{part.replace('_', ' ')} {size_text(value)}" for part, value in parts.items() if value)
-        rows.append((f"one of {name}", size_text(total), f"{fits}: {listed}"))
+        rows.append((_run(one), size_text(total), f"{fits}: {listed}"))
     return _table(f"Memory of one {card['name']} ({card['memory_gb']:g} GB)", rows)
 
 
@@ -88,8 +89,8 @@ def _time(figures: Mapping[str, Any]) -> str:
     work, speeds, seconds = figures["work"], figures["speeds"], figures["seconds"]
     rows: list[Row] = []
     for one in (work["members"], *work["students"]):
-        rate = one["train"]["batch_size"] / speeds[one["name"]]["step_seconds"]
-        rows.append((f"one of {one['name']}", seconds_text(seconds[f"one of {one['name']}"]), f"{rate:,.0f} frames/s"))
+        rate = one["together"] * one["train"]["batch_size"] / speeds[one["name"]]["step_seconds"]
+        rows.append((_run(one), seconds_text(seconds[f"one run: {one['name']}"]), f"{rate:,.0f} frames/s"))
     for name in ("members", "soft_targets", "students"):
         rows.append((f"all {name.replace('_', ' ')}", seconds_text(seconds[name]), ""))
     rows.append(("together", seconds_text(sum(seconds[name] for name in ("members", "soft_targets", "students"))), ""))
@@ -109,6 +110,12 @@ def _fidelity(figures: Mapping[str, Any]) -> str:
     targets = figures["work"]["targets"]
     title = f"Fidelity of soft targets at T = {targets['temperature']:g}, {targets['tail_samples']} drawn from the tail"
     return _table(title, rows, last_left=False) + f"\n  recommended: {figures['recommendation']}"
+
+
+def _run(training: Mapping[str, Any]) -> str:
+    """What one run makes."""
+    name, together = training["name"], training["together"]
+    return f"{together} {name} together" if together > 1 else f"one of {name}"
 
 
 def _form(targets: Mapping[str, Any]) -> str:

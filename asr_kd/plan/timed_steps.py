@@ -16,9 +16,10 @@ from asr_kd.bench.synthetic import frame_set, make_model, random_labels
 from asr_kd.distill.hinton import DistillObjective, DistillWeights, StoredTeacher
 from asr_kd.frames.store import FrameStore
 from asr_kd.nets.dnn import DNN, NetOptions
+from asr_kd.nets.group import DNNGroup
 from asr_kd.targets.store import SoftTargetOptions, SoftTargets, TargetReader, write_soft_targets
 from asr_kd.train.dev_set import DevSet
-from asr_kd.train.frame_set import Batch, FrameSet
+from asr_kd.train.frame_set import Batch, FrameSet, GroupFrames
 from asr_kd.train.loop import Trainer, TrainOptions
 from asr_kd.train.objective import HardTargets, Objective
 
@@ -40,15 +41,17 @@ class Lesson:
     targets: SoftTargetOptions
     weights: DistillWeights | None
 
-    def step_seconds(self, net: NetOptions, options: TrainOptions, num_steps: int) -> float:
-        """Median time of a step, after the warm-up."""
+    def step_seconds(self, net: NetOptions, options: TrainOptions, num_steps: int, together: int) -> float:
+        """Median time of a step, of one network or of several together, after the warm-up."""
         device = torch.device(options.device.device)
         frames = frame_set(self.store, self.num_pdfs, device)
         watch = _Watch(self._objective(frames, device), WARM_UP_STEPS + num_steps, device)
         dev = DevSet(self.store, random_labels(self.store.num_frames, self.num_pdfs), device=device)
-        fresh = DNN(self.store.input_dim, self.num_pdfs, net, seed=1).to(device)
+        seeds = range(1, together + 1)
+        nets = [DNN(self.store.input_dim, self.num_pdfs, net, seed=seed).to(device) for seed in seeds]
+        trained, heard = (nets[0], frames) if together == 1 else (DNNGroup(nets), GroupFrames(frames, seeds))
         with suppress(_Enough):
-            Trainer(fresh, frames, watch, dev, options, self.directory, title="calibrate ").run()
+            Trainer(trained, heard, watch, dev, options, self.directory, title="calibrate ").run()
         taken = [after - before for before, after in zip(watch.times, watch.times[1:], strict=False)]
         return statistics.median(taken[WARM_UP_STEPS:])
 

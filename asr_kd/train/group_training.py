@@ -36,6 +36,7 @@ GROUP_FILE = "group.json"
 BYTES_A_WEIGHT = 24
 # Logits, their gradient and what the loss needs, bytes of a class of a frame; the frame's place in the epoch's order.
 BYTES_A_LOGIT, BYTES_A_PLACE = 16, 4
+NO_ROOM = "they do not fit in memory with all frames at once"
 
 
 class GroupDevSet:
@@ -62,19 +63,30 @@ class GroupDevSet:
 
 def why_not_together(data: TrainingData, net_options: NetOptions, options: TrainOptions, num_members: int) -> str:
     """What keeps members from being trained together; empty where nothing does."""
+    if why := why_one_by_one(options):
+        return why
+    card = data.card(net_options)
+    weights = num_parameters(card.new_net(seed=1))
+    frames = sum(store.num_frames for store in data.stores)
+    room = free_bytes(prepare(options.device)) // 2
+    room -= num_members * member_bytes(weights, card.num_pdfs, options.batch_size, frames)
+    if frames_that_fit(data.stores, max(room, 0)) is not None:
+        return NO_ROOM
+    return ""
+
+
+def why_one_by_one(options: TrainOptions) -> str:
+    """Which option keeps members from being trained together; empty where none does."""
     if options.early_stopping or options.optimizer.schedule == "newbob":
         return "each may end at another time"
     if options.jitter:
         return "images are shifted for one network at a time"
-    card = data.card(net_options)
-    of_members = (
-        BYTES_A_WEIGHT * num_parameters(card.new_net(seed=1)) + BYTES_A_LOGIT * card.num_pdfs * options.batch_size
-    )
-    places = BYTES_A_PLACE * sum(store.num_frames for store in data.stores)
-    room = free_bytes(prepare(options.device)) // 2 - num_members * (of_members + places)
-    if options.shuffle.shuffle_frames is not None or frames_that_fit(data.stores, max(room, 0)) is not None:
-        return "they do not fit in memory with all frames at once"
-    return ""
+    return NO_ROOM if options.shuffle.shuffle_frames is not None else ""
+
+
+def member_bytes(weights: int, num_pdfs: int, batch_size: int, num_frames: int) -> int:
+    """What one member takes of a group's memory, beside the features."""
+    return BYTES_A_WEIGHT * weights + BYTES_A_LOGIT * num_pdfs * batch_size + BYTES_A_PLACE * num_frames
 
 
 def train_group(

@@ -57,6 +57,20 @@ def test_a_step_is_from_one_question_for_its_losses_to_the_next(weights: Distill
     assert found.forward_seconds == 1 / frames
 
 
+@pytest.mark.usefixtures("ticking")
+def test_a_step_of_several_networks_is_timed_as_one() -> None:
+    found = measure_net(
+        SPEECH,
+        NetOptions(num_layers=1, hidden_dim=8),
+        11,
+        TrainOptions(batch_size=16),
+        targets=SoftTargetOptions(),
+        weights=None,
+        together=3,
+    )
+    assert found.step_seconds == 1
+
+
 @pytest.mark.parametrize("dense", [True, False])
 @pytest.mark.usefixtures("ticking")
 def test_averaging_is_timed_for_each_frame(dense: bool) -> None:

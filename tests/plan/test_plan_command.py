@@ -42,7 +42,8 @@ def test_by_hours_all_parts_are_told(plan: Callable[..., tuple[str, dict[str, An
     for title in ("What is planned", "Disk", "Memory", "Time (2 processes side by side"):
         assert title in shown
     assert "Fidelity" not in shown
-    assert set(figures["seconds"]) == {"one of members", "one of student", "members", "soft_targets", "students"}
+    runs = {"one run: members", "one run: student"}
+    assert set(figures["seconds"]) == runs | {"members", "soft_targets", "students"}
     assert all(seconds > 0 for seconds in figures["seconds"].values())
     assert figures["work"]["labelled"]["num_frames"] == 180_000
     assert figures["work"]["transfer"]["num_frames"] == 540_000
@@ -220,6 +221,15 @@ def test_every_line_is_short_enough_to_read(plan: Callable[..., tuple[str, dict[
     assert not re.search(r"nan|inf", shown)
 
 
+def test_small_members_on_a_gpu_are_planned_in_one_step(plan: Callable[..., tuple[str, dict[str, Any]]]) -> None:
+    shown, figures = plan(*BY_HAND, "--gpu", "H200", "--members", 7)
+    assert figures["seconds"]["members"] == figures["seconds"]["one run: members"]
+    assert shown.count("7 members together") == 2, "not a row of the GPU's memory and one of time"
+    assert "members: 7 together" in shown
+    _, alone = plan(*BY_HAND, "--gpu", "H200", "--members", 7, "--shuffle-frames", 1000)
+    assert alone["seconds"]["members"] == pytest.approx(7 * alone["seconds"]["one run: members"])
+
+
 def test_logits_take_what_probabilities_do(plan: Callable[..., tuple[str, dict[str, Any]]]) -> None:
     _, logits = plan(*BY_HAND, "--logits")
     _, dense = plan(*BY_HAND, "--dense")
@@ -228,6 +238,6 @@ def test_logits_take_what_probabilities_do(plan: Callable[..., tuple[str, dict[s
 
 def test_muons_updates_take_time_on_a_gpu_too(plan: Callable[..., tuple[str, dict[str, Any]]]) -> None:
     large = ("--hours", 100, "--num-pdfs", 14000, "--num-layers", 8, "--hidden-dim", 2560, "--gpu", "H100")
-    taken = {name: plan(*large, "--optimizer", name)[1]["seconds"]["one of members"] for name in ("adam", "muon")}
+    taken = {name: plan(*large, "--optimizer", name)[1]["seconds"]["members"] for name in ("adam", "muon")}
     # 8 matrices of about 2560 x 2560: 18 n^3 operations each at 1,024 frames of 6 n^2 a layer.
     assert 2 < taken["muon"] / taken["adam"] < 8

@@ -23,9 +23,11 @@ from asr_kd.plan.needs import (
     run_seconds,
     side_by_side,
     time_seconds,
+    trained_together,
     training_memory,
 )
 from asr_kd.targets.store import SoftTargetOptions
+from asr_kd.train.group_training import member_bytes
 from asr_kd.train.loop import TrainOptions
 from asr_kd.train.shuffle import ShuffleOptions
 
@@ -91,15 +93,34 @@ def test_one_training_is_its_steps_and_its_looks_at_the_dev_set() -> None:
 def test_every_part_is_counted() -> None:
     found = times(work(extra=500_000))
     member, student = 4 * (1000 * 0.02 + 65536e-6), 4 * (1500 * 0.02 + 65536e-6)
-    assert found["one of members"] == pytest.approx(member)
+    assert found["one run: members"] == pytest.approx(member)
     assert found["members"] == pytest.approx(2 * member)
     assert found["students"] == pytest.approx(student)
     assert found["soft_targets"] == pytest.approx(1_500_000 * (3 * 1e-6 + 1e-7) / 2)
 
 
+def test_members_in_one_step_take_its_time_and_a_look_at_each() -> None:
+    asked = work(on_gpu=True)
+    asked = replace(asked, members=replace(asked.members, together=3))
+    found = times(asked)
+    assert found["members"] == found["one run: members"] == pytest.approx(4 * (1000 * 0.02 + 3 * 65536e-6))
+    one, three = (gpu_memory_bytes(each, each.members) for each in (work(on_gpu=True), asked))
+    assert three["network"] == 3 * one["network"]
+    assert three["features"] == one["features"] + 2 * 4 * 1_000_000, "an order of its own for each"
+
+
+def test_members_are_planned_together_where_half_of_the_memory_holds_them() -> None:
+    members, heard = work(copies=3).members, speech(1_000_000)
+    needed = heard.feats_bytes + 8 * 1_000_000 + 3 * member_bytes(members.shape.num_parameters, 100, 1000, 1_000_000)
+    assert trained_together(members, heard, device_bytes=2 * needed) == 3
+    assert trained_together(members, heard, device_bytes=2 * needed - 1) == 1
+    ending = replace(members, train=replace(members.train, early_stopping=2))
+    assert trained_together(ending, heard, device_bytes=10 * needed) == 1
+
+
 def test_a_gpu_trains_one_network_after_the_other_and_packs_in_threads() -> None:
     found = times(work(on_gpu=True, nj=4))
-    assert found["members"] == pytest.approx(3 * found["one of members"])
+    assert found["members"] == pytest.approx(3 * found["one run: members"])
     assert found["soft_targets"] == pytest.approx(1_000_000 * (3 * 1e-6 + 1e-7 / 4))
 
 
@@ -169,6 +190,8 @@ def test_a_card_never_exceeds_its_data_sheet_and_larger_batches_use_it_better(na
         assert rates == sorted(rates)
         assert rates[-1] * shape.training_flops < card.bf16_tflops * 1e12
         assert card.forward_seconds(shape) * card.bf16_tflops * 1e12 > shape.forward_flops
+        alone, ten = (card.step_seconds(shape, 1024, "adam", together=number) for number in (1, 10))
+        assert alone < ten < 10 * alone, "launches are shared, products are not"
 
 
 def test_a_prediction_names_every_kind_of_network() -> None:
