@@ -51,6 +51,10 @@ class JobError(AsrKdError):
     """Some of the commands that a command ran side by side failed."""
 
 
+class RankLostError(AsrKdError):
+    """The processes that train a network together cannot go on so."""
+
+
 def missing_package(module: str) -> str:
     """The line for a module that is not installed: which it is, and what installs it where this program runs."""
     modules = next((extra for extra in _EXTRAS if module in extra), None)

@@ -21,6 +21,7 @@ from asr_kd.train.frame_set import FrameSet
 from asr_kd.train.loop import TrainOptions
 from asr_kd.train.model_training import TrainingData, train_model
 from asr_kd.train.objective import Objective
+from asr_kd.train.ranks import joined
 from asr_kd.train.selection import SelectOptions
 from asr_kd.train.watching import WatchOptions
 
@@ -84,7 +85,7 @@ def run(options: Options) -> None:
         counts = [store.num_frames for store in data.stores]
         return WeightedStores(plain, counts, options.transfer_weights, device=device)
 
-    with stage.resuming() as partial:
+    with joined(options.train.device) as ranks, ranks.resuming(stage) as partial:
         train_model(
             data,
             objective,
@@ -94,6 +95,7 @@ def run(options: Options) -> None:
             use_unlabelled=True,
             select=options.select,
             watch=options.watch,
+            ranks=ranks,
             transforms=[mix] if options.mix else [],
         )
 

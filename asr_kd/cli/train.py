@@ -9,6 +9,7 @@ from asr_kd.stage import Stage, digest, fingerprint
 from asr_kd.train.loop import TrainOptions
 from asr_kd.train.model_training import TrainingData, train_model
 from asr_kd.train.objective import HardTargets
+from asr_kd.train.ranks import joined
 from asr_kd.train.selection import SelectOptions
 from asr_kd.train.watching import WatchOptions
 
@@ -32,7 +33,7 @@ def run(options: Options) -> None:
     if stage.finished():
         return
     data = TrainingData.load(options.frames, options.labels, options.dev_frames, options.dev_labels)
-    with stage.resuming() as partial:
+    with joined(options.train.device) as ranks, ranks.resuming(stage) as partial:
         train_model(
             data,
             lambda frames, _: HardTargets(frames.labels_N),
@@ -41,6 +42,7 @@ def run(options: Options) -> None:
             partial,
             select=options.select,
             watch=options.watch,
+            ranks=ranks,
         )
 
 

@@ -112,29 +112,28 @@ class FrameSet:
         """Frames of one epoch."""
         return self._num_frames
 
-    def num_batches(self, batch_size: int, world_size: int = 1) -> int:
-        """Steps of one epoch, the same on every rank; the last batch may be smaller."""
-        return -(-len(self) // (batch_size * world_size))
+    def num_batches(self, batch_size: int) -> int:
+        """Steps of one epoch; the last batch may be smaller."""
+        return -(-len(self) // batch_size)
 
     def epoch(
-        self, *, seed: int, epoch: int, batch_size: int, first_batch: int = 0, rank: int = 0, world_size: int = 1
+        self, *, seed: int, epoch: int, batch_size: int, first_batch: int = 0, rank: int = 0, num_ranks: int = 1
     ) -> Iterator[Batch]:
         """The batches of one epoch, in an order that depends on ``seed`` and ``epoch`` alone.
 
-        The batches of all ranks together are those of one process with ``world_size`` times the batch size. The
-        last one is divided as evenly as it goes: a rank's part may be empty.
-
         Args:
-            batch_size: frames of a step on each rank.
+            batch_size: frames of a step, of all ranks together.
             first_batch: where to carry on in an epoch that was interrupted.
+            rank, num_ranks: which part of each batch to give, of how many as even as it goes; of a batch with fewer
+                frames than parts, some are empty.
         """
-        num_frames, together = len(self), batch_size * world_size
+        num_frames = len(self)
         plan = plan_epoch(num_frames, self._shuffle_frames, seed=seed, epoch=epoch)
         with ThreadPoolExecutor(1) as pool:
-            buffers = ReadAhead(partial(self._buffer, plan), plan.numbers_from(first_batch * together), pool)
-            for low in range(first_batch * together, num_frames, together):
-                high = min(low + together, num_frames)
-                begin, end = (low + part * (high - low) // world_size for part in (rank, rank + 1))
+            buffers = ReadAhead(partial(self._buffer, plan), plan.numbers_from(first_batch * batch_size), pool)
+            for low in range(first_batch * batch_size, num_frames, batch_size):
+                high = min(low + batch_size, num_frames)
+                begin, end = (low + part * (high - low) // num_ranks for part in (rank, rank + 1))
                 yield Batch(*buffers.batch(begin, end, needed_to=high))
 
     def _buffer(self, plan: EpochPlan, number: int) -> FrameBuffer:

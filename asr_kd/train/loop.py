@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from asr_kd.errors import AsrKdError, UsageError
+from asr_kd.errors import AsrKdError, RankLostError, UsageError
 from asr_kd.nets.device import DeviceOptions, autocast, is_half
 from asr_kd.nets.dnn import DNN
 from asr_kd.nets.group import DNNGroup
@@ -29,6 +29,7 @@ from asr_kd.train.frame_set import Batch, TrainingFrames
 from asr_kd.train.jitter import Jitter
 from asr_kd.train.metrics import MetricsLog, averages, batch_sums
 from asr_kd.train.objective import Objective, gradient_shares
+from asr_kd.train.ranks import ALONE, Ranks
 from asr_kd.train.schedule import NewBob, OptimizerOptions, cosine_factor, limit_norms, make_optimizers
 from asr_kd.train.shuffle import ShuffleOptions
 
@@ -107,6 +108,7 @@ class Trainer:
         image: rows and columns, where the frames are images.
         watched: further sets to report on with the dev set, by name; they decide nothing.
         transforms: done to each step's inputs, in this order, after the jitter of the options.
+        ranks: the processes that train it together; ``frames`` are this one's part.
     """
 
     def __init__(
@@ -122,10 +124,12 @@ class Trainer:
         image: tuple[int, int] | None = None,
         watched: Mapping[str, Watched] | None = None,
         transforms: Sequence[Transform] = (),
+        ranks: Ranks = ALONE,
     ) -> None:
         self._net, self._frames, self._objective = net, frames, objective
         self._watched: dict[str, Watched] = {"dev": dev} | dict(watched or {})
         self._options, self._directory, self._title = options, directory, title
+        self._ranks = ranks
         half = is_half(frames.device, options.device.dtype)
         self._parameters = list(net.parameters())
         self._optimizers = make_optimizers(net, options.optimizer, half=half)
@@ -144,17 +148,19 @@ class Trainer:
         """Train to the end; returns the last epoch's metrics. The last checkpoint stays, until the model is saved.
 
         Raises:
-            AsrKdError: the loss is no longer finite.
+            AsrKdError: the loss is no longer finite, or the ranks cannot go on together.
         """
         self._resume()
-        metrics = MetricsLog(self._directory, epochs_done=self._progress.epoch)
-        last: dict[str, float] = metrics.last
+        metrics = MetricsLog(self._directory, epochs_done=self._progress.epoch) if self._ranks.first else None
+        last: dict[str, float] = metrics.last if metrics else {}
         self._net.train()
         while not self._done():
             last = self._epoch()
-            metrics.write(last)
+            if metrics:
+                metrics.write(last)
             self._save()
-        metrics.close()
+        if metrics:
+            metrics.close()
         if self._options.early_stopping:
             self._net.load_state_dict(self._best)
         return last
@@ -174,15 +180,16 @@ class Trainer:
                 if time.monotonic() - self._saved > o.checkpoint_seconds:
                     self._progress.seconds = time.monotonic() - started
                     self._save()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, RankLostError):
             # Weights, sums and count that do not belong together are not worth saving: the checkpoint before stands.
-            if not self._updating:
+            # On a GPU what waits for a rank that has ended never ends, and a look at the weights would wait for that.
+            if not self._updating and (self._ranks.size == 1 or self._frames.device.type == "cpu"):
                 self._progress.seconds = time.monotonic() - started
                 self._save()
             raise
         self._progress.epoch += 1
         self._progress.batch = 0
-        watched = self._look()
+        watched = self._ranks.told_by_first(self._look)
         metrics = averages(self._sums, epoch=self._progress.epoch) | {
             **watched,
             "learning_rate": self._learning_rate(self._progress.epoch * self._frames.num_batches(o.batch_size) - 1),
@@ -211,18 +218,38 @@ class Trainer:
         batches = self._frames.epoch(seed=o.seed, epoch=p.epoch, batch_size=o.batch_size, first_batch=p.batch)
         title = f"{self._title}epoch {p.epoch + 1}/{o.num_epochs}"
         total = self._frames.num_batches(o.batch_size)
-        yield from tqdm(batches, title, total=total, initial=p.batch, unit="step", disable=None, leave=False)
+        hidden = None if self._ranks.first else True
+        yield from tqdm(batches, title, total=total, initial=p.batch, unit="step", disable=hidden, leave=False)
 
     def step(self, batch: Batch) -> None:
         """One update of the weights. What it does depends on the seed and the number of steps done alone."""
         o = self._options
         step = self._progress.epoch * self._frames.num_batches(o.batch_size) + self._progress.batch
         learning_rate = self._learning_rate(step)
-        step_seed = o.seed * 1_000_003 + step * SEEDS_OF_STEP
+        step_seed = o.seed * 1_000_003 + (step * self._ranks.size + self._ranks.rank) * SEEDS_OF_STEP
+        sums = self._ranks.combine(self._parameters, self._gradients(batch, step_seed))
+        self._updating = True
+        for optimizer in self._optimizers:
+            optimizer.step(learning_rate)
+        if o.optimizer.max_norm is not None:
+            limit_norms(self._net, o.optimizer.max_norm)
+        self._add_up(sums)
+        self._progress.batch += 1
+        self._updating = False
+
+    def _add_up(self, sums: dict[str, Tensor]) -> None:
+        self._sums = {name: value + self._sums.get(name, 0.0) for name, value in sums.items()}
+
+    def _gradients(self, batch: Batch, step_seed: int) -> dict[str, Tensor]:
+        """Give every weight its gradient; returns what the batch adds to the epoch's sums."""
+        if not len(batch.frames_B):  # the epoch's last batch has fewer frames than there are ranks
+            for parameter in self._parameters:
+                parameter.grad = torch.zeros_like(parameter)
+            return {name: torch.zeros_like(value) for name, value in self._sums.items()}
         self._net.seed_dropout(step_seed, self._frames.device)
         for number, transform in enumerate(self._transforms, start=1):
             batch = replace(batch, inputs_BW=transform(batch.inputs_BW, seed=step_seed + SEEDS_OF_STEP - number))
-        with autocast(self._frames.device, o.device.dtype):
+        with autocast(self._frames.device, self._options.device.dtype):
             logits_BP = self._net(batch.inputs_BW)
         logits_BP = logits_BP.float()
         losses = self._objective.losses(logits_BP, batch)
@@ -231,18 +258,7 @@ class Trainer:
         for parameter in self._parameters:  # net.zero_grad() looks for them in every module, each time
             parameter.grad = None
         torch.stack(list(losses.values())).sum().backward()
-        self._updating = True
-        for optimizer in self._optimizers:
-            optimizer.step(learning_rate)
-        if o.optimizer.max_norm is not None:
-            limit_norms(self._net, o.optimizer.max_norm)
-        self._add_up(losses, logits_BP.detach(), batch)
-        self._progress.batch += 1
-        self._updating = False
-
-    def _add_up(self, losses: dict[str, Tensor], logits_BP: Tensor, batch: Batch) -> None:
-        own = batch_sums(losses, logits_BP, self._frames.labels_N[batch.frames_B])
-        self._sums = {name: value + self._sums.get(name, 0.0) for name, value in own.items()}
+        return batch_sums(losses, logits_BP.detach(), self._frames.labels_N[batch.frames_B])
 
     def _check_finite(self, what: str, *values: float) -> None:
         epoch = self._progress.epoch + (self._progress.batch > 0)
@@ -282,16 +298,21 @@ class Trainer:
         self._best = {name: value.detach().clone() for name, value in self._net.state_dict().items()}
 
     def _save(self) -> None:
+        if self._ranks.first:
+            self._write_checkpoint()
+        self._saved = time.monotonic()
+
+    def _write_checkpoint(self) -> None:
         # Weights that are lost must not take the place of a checkpoint that is not. Losses tell of those before a step.
         self._check_finite("loss", *(float(value) for value in self._sums.values()))
         self._check_finite("weights", float(sum(value.sum() for value in self._net.state_dict().values())))
         sums = {f"sum.{name}": value for name, value in self._sums.items()}
         best = {f"best.{name}": value for name, value in self._best.items()}
         checkpoint.save(self._directory, self._progress, self._net, self._optimizers, sums | best)
-        self._saved = time.monotonic()
 
     def _resume(self) -> None:
         found = checkpoint.load(self._directory, self._net, self._optimizers)
+        self._ranks.check_same(f"{self._directory}: what is done", found and (found[0].epoch, found[0].batch))
         if found is None:
             return
         self._progress, extra = found

@@ -26,6 +26,7 @@ from asr_kd.train.frame_set import FrameSet, check_same_features, store_names
 from asr_kd.train.loop import Trainer, TrainOptions, Transform, log
 from asr_kd.train.metrics import epochs_done
 from asr_kd.train.objective import Objective
+from asr_kd.train.ranks import ALONE, PartOfFrames, Ranks
 from asr_kd.train.selection import SelectOptions, report_selection, select_frames
 from asr_kd.train.shuffle import decided_shuffle
 from asr_kd.train.watching import WatchOptions, watched_sets
@@ -174,6 +175,7 @@ def train_model(
     start: AcousticModel | None = None,
     title: str = "",
     transforms: Sequence[Transform] = (),
+    ranks: Ranks = ALONE,
 ) -> AcousticModel:
     """Train a network and save it in ``directory``; carries on from a checkpoint, or a whole model, found there.
 
@@ -185,20 +187,25 @@ def train_model(
         start: a model of the same shape to start from, instead of random weights.
         title: stands before the epoch in the progress bar.
         transforms: done to each step's inputs before network and criterion see them.
+        ranks: the processes that train it together; all call this.
 
     Raises:
         DataError: no frame is selected that is trained on.
         MismatchError: a store without labels, where frames without a label are not trained on.
     """
-    device = prepare(options.device)
+    device = prepare(ranks.own_device(options.device))
     whole, under_way = directory / MODEL_FILE, directory / CHECKPOINT_FILE
-    discard_group(directory, "this one is trained alone now")
+    if ranks.first:
+        discard_group(directory, "this one is trained alone now")
     if whole.exists() and not under_way.exists():
         return AcousticModel.load(directory).to(device)
     if not use_unlabelled:
         data.check_labelled()
     selected = data.select(select or SelectOptions(), use_unlabelled=use_unlabelled)
-    shuffle = decided_shuffle(options.shuffle, data.stores, directory, device=device, begun=under_way.exists())
+    begun = under_way.exists()
+    shuffle = ranks.told_by_first(
+        lambda: decided_shuffle(options.shuffle, data.stores, directory, device=device, begun=begun)
+    )
     frames = FrameSet(
         data.stores,
         [None if labels is None else labels.pdfs for labels in data.labels],
@@ -211,7 +218,7 @@ def train_model(
     net = card.new_net(seed=options.seed).to(device)
     if start is not None:
         net.load_state_dict(start.net.state_dict())
-    log.info("%d parameters, %d frames an epoch, %s", num_parameters(net), len(frames), device)
+    log.info("%d parameters, %d frames an epoch, %s", num_parameters(net), len(frames), ranks.where(device))
     dev = DevSet(data.dev_store, data.dev_labels.pdfs, device=device, dtype=options.device.dtype)
     watched = watched_sets(
         watch or WatchOptions(),
@@ -224,7 +231,7 @@ def train_model(
     )
     Trainer(
         net,
-        frames,
+        frames if ranks.size == 1 else PartOfFrames(frames, ranks, options.batch_size),
         make_objective(frames, device),
         dev,
         options,
@@ -233,11 +240,13 @@ def train_model(
         image=card.image,
         watched=watched,
         transforms=transforms,
+        ranks=ranks,
     ).run()
     prior_P = data.log_prior(selected)
     if prior_P is None:
         prior_P = learnt_log_prior(net, frames, dtype=options.device.dtype)
     model = AcousticModel(card, net.eval(), prior_P.to(device))
-    model.save(directory)
-    under_way.unlink()
+    if ranks.first:
+        model.save(directory)
+        under_way.unlink()
     return model

@@ -77,19 +77,19 @@ def test_an_epoch_resumed_at_any_batch_equals_one_that_was_not_interrupted(
         assert [found for found, _ in rest] == [found for found, _ in whole[first:]]
 
 
-@given(shuffle_frames=sizes, batch_size=st.integers(1, 40), world_size=st.integers(1, 5), first=st.integers(0, 3))
+@given(shuffle_frames=sizes, batch_size=st.integers(1, 40), num_ranks=st.integers(1, 5), first=st.integers(0, 3))
 @settings(max_examples=50)
 def test_the_ranks_batches_together_are_those_of_one_process(
-    stores: list[FrameStore], shuffle_frames: int | None, batch_size: int, world_size: int, first: int
+    stores: list[FrameStore], shuffle_frames: int | None, batch_size: int, num_ranks: int, first: int
 ) -> None:
     frames = frame_set_of(stores, 0.9, shuffle_frames)
-    alone = batches_of(frames, batch_size=batch_size * world_size, first_batch=first)
+    alone = batches_of(frames, batch_size=batch_size, first_batch=first)
     ranks = [
-        batches_of(frames, batch_size=batch_size, first_batch=first, rank=rank, world_size=world_size)
-        for rank in range(world_size)
+        batches_of(frames, batch_size=batch_size, first_batch=first, rank=rank, num_ranks=num_ranks)
+        for rank in range(num_ranks)
     ]
     assert {len(batches) for batches in ranks} == {len(alone)}
-    assert max(frames.num_batches(batch_size, world_size) - first, 0) == len(alone)
+    assert max(frames.num_batches(batch_size) - first, 0) == len(alone)
     for (expected, inputs_BW), *parts in zip(alone, *ranks, strict=True):
         assert [frame for found, _ in parts for frame in found] == expected
         assert torch.equal(torch.cat([own_BW for _, own_BW in parts]), inputs_BW)

@@ -14,6 +14,7 @@ from asr_kd.train.dev_set import DevSet
 from asr_kd.train.frame_set import Batch, FrameSet
 from asr_kd.train.loop import Trainer, TrainOptions, Transform
 from asr_kd.train.objective import HardTargets, Objective
+from asr_kd.train.ranks import ALONE, Ranks
 
 CPU = torch.device("cpu")
 PDFS = 6
@@ -55,6 +56,7 @@ class Problem:
         objective: Objective | None = None,
         watched: Mapping[str, DevSet] | None = None,
         transforms: Sequence[Transform] = (),
+        ranks: Ranks = ALONE,
     ) -> DNN:
         """Train, or carry on, in a directory."""
         directory.mkdir(exist_ok=True)
@@ -69,6 +71,7 @@ class Problem:
             directory,
             watched=watched,
             transforms=transforms,
+            ranks=ranks,
         ).run()
         return net
 
