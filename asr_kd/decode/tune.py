@@ -4,8 +4,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from asr_kd.errors import UsageError
 from asr_kd.options import option
 
@@ -100,7 +98,9 @@ class Race:
 
     Where a point has made more errors than the best one so far, by several standard errors of the paired difference,
     the rest of the utterances would not change the choice. Its error is then the best one's and the difference so far
-    (Maron & Moore 1994, "Hoeffding races", with a normal bound). The utterances must come in random order.
+    (Maron & Moore 1994, "Hoeffding races", with a normal bound). The utterances must come in random order. They are
+    drawn from those of the set without being put back, so that the standard error falls to nothing at its end
+    (Cochran 1977, "Sampling Techniques", section 2.6).
 
     Args:
         num_words: reference words of each utterance. One that is never heard counts as deleted.
@@ -125,19 +125,23 @@ class Race:
         """
         self.points += 1
         found: dict[str, int] = {}
-        more: list[int] = []
+        more = squares = 0
         for utterance, count in errors:
             self.heard += 1
             found[utterance] = count
-            more.append(count - self._best.get(utterance, 0))
-            if self._best and len(more) >= _FEWEST and _surely_above_0(more):
+            difference = count - self._best.get(utterance, 0)
+            more, squares = more + difference, squares + difference**2
+            if self._best and len(found) >= _FEWEST and self._is_hopeless(len(found), more, squares):
                 words = sum(self._num_words[utterance] for utterance in found)
-                return (self._fewest + sum(more) / words * self._total) / self._total
+                return (self._fewest + more / words * self._total) / self._total
         total = sum(found.get(utterance, words) for utterance, words in self._num_words.items())
         if total < self._fewest:
             self._best, self._fewest = found, total
         return total / self._total
 
-
-def _surely_above_0(differences: Sequence[int]) -> bool:
-    return float(np.mean(differences)) > _SURE * float(np.std(differences)) / math.sqrt(len(differences))
+    def _is_hopeless(self, heard: int, more: int, squares: int) -> bool:
+        """Whether a point's differences from the best one, by their number, sum and sum of squares, are above 0."""
+        mean = more / heard
+        variance = squares / heard - mean**2
+        left = 1 - heard / len(self._num_words)
+        return mean > 0 and mean**2 > _SURE**2 * variance * left / heard

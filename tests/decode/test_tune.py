@@ -127,3 +127,17 @@ def test_a_hopeless_point_is_not_heard_to_the_end() -> None:
 
 def test_utterances_that_are_never_heard_count_as_deleted() -> None:
     assert Race({"u1": 3, "u2": 5}).error([("u1", 1)]) == (1 + 5) / 8
+
+
+@given(seed=st.integers(0, 9999), num=st.integers(20, 200))
+@settings(max_examples=60, deadline=None)
+def test_a_point_is_left_where_the_paired_difference_is_several_of_its_standard_errors(seed: int, num: int) -> None:
+    """The standard error of a mean of draws without replacement, by numpy."""
+    errors = race_errors({0.0: 0.2, 1.0: 0.35}, num, seed)
+    race = Race({f"u{n}": 10 for n in range(num)})
+    for own in errors.values():
+        race.error((f"u{n}", e) for n, e in enumerate(own))
+    more = np.subtract(errors[1.0], errors[0.0])
+    standard_errors = [np.sqrt(more[:n].var() / n * (num - n) / num) for n in range(1, num + 1)]
+    hopeless = [n for n in range(15, num + 1) if more[:n].mean() > 2.5 * standard_errors[n - 1]]
+    assert race.heard - num == (hopeless[0] if hopeless else num)
