@@ -1,13 +1,16 @@
 """The `asr-kd` program: finds the command, imports only that one, and turns errors into one line."""
 
+import atexit
 import difflib
 import errno
 import importlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import NoReturn
 
 from asr_kd import __version__, shortcut
 from asr_kd.errors import AsrKdError, UsageError, missing_package
@@ -88,6 +91,24 @@ FULL_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "CUDA error: out of
 
 # What they print is wanted even when there is nothing to do.
 ALWAYS_PRINT = ("score", "score-frames", "errors", "regularizer-report", "bundle-report")
+
+
+def program() -> NoReturn:
+    """`asr-kd` as a program: `main`, and an end without taking apart what the system frees anyway.
+
+    After a command that used torch, Python takes half a second for that.
+    """
+    code = main()
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = code or 1  # who reads it has seen enough
+    except OSError as error:
+        print(f"asr-kd: {_one_line(error)}", file=sys.stderr)
+        code = 1
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ import configparser
 import errno
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -115,7 +116,7 @@ def test_ctrl_c_exits_with_130_and_says_whether_the_work_can_go_on(
 
 def test_those_commands_carry_on_whose_stage_does_and_the_sweep_of_them() -> None:
     modules = Path(main_module.__file__).parent.glob("*.py")
-    resuming = {path.stem.replace("_", "-") for path in modules if "stage.resuming()" in path.read_text()}
+    resuming = {path.stem.replace("_", "-") for path in modules if ".resuming(" in path.read_text()}
     assert resuming | {"sweep"} == set(RESUMING)
 
 
@@ -213,6 +214,37 @@ def test_the_program_prints_no_traceback_and_imports_only_its_command(tmp_path: 
     assert done.returncode == 1
     assert done.stderr == f"asr-kd validate-data: {tmp_path / 'nothing'}: no such data directory\n"
     assert done.stdout == "set()\n"
+
+
+PROGRAM = """
+import atexit, sys
+from asr_kd.cli import main
+atexit.register(print, "at the exit", file=sys.stderr)
+main.main = lambda: print("x" * 1_000_000) or int(sys.argv[1])
+main.program()
+"""
+
+
+@pytest.mark.parametrize("code", [0, 1, 130])
+def test_the_program_ends_quickly_with_all_said_and_the_commands_code(code: int) -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM, str(code)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "x" * 1_000_000 + "\n", "at the exit\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("set -o pipefail; {{ sleep 0.5; {}; }} | true", ""),
+        ("{} >/dev/full", "asr-kd: no space left on the device; free some and run the same command again\n"),
+    ],
+)
+def test_what_nobody_can_read_is_no_traceback(line: str, said: str) -> None:
+    program = shlex.join([sys.executable, "-c", PROGRAM.replace("1_000_000", "1_000"), "0"])
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        ["bash", "-c", line.format(program)], capture_output=True, text=True, check=False, env=buffered
+    )
+    assert (done.returncode, done.stderr) == (1, f"at the exit\n{said}")
 
 
 def test_other_errors_of_a_gpu_are_not_taken_for_full_memory(command: Callable[..., int]) -> None:
