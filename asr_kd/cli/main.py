@@ -96,18 +96,27 @@ ALWAYS_PRINT = ("score", "score-frames", "errors", "regularizer-report", "bundle
 def program() -> NoReturn:
     """`asr-kd` as a program: `main`, and an end without taking apart what the system frees anyway.
 
-    After a command that used torch, Python takes half a second for that.
+    After a command that used torch, Python takes half a second for that. So no command may leave anything to a thread
+    when it returns.
     """
-    code = main()
+    try:
+        code = main()
+    except SystemExit as end:  # argparse's, after --help
+        code = int(end.code or 0)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
     atexit._run_exitfuncs()
     try:
-        sys.stdout.flush()
+        if sys.stdout:  # a closed one is None
+            sys.stdout.flush()
     except BrokenPipeError:
         code = code or 1  # who reads it has seen enough
     except OSError as error:
         print(f"asr-kd: {_one_line(error)}", file=sys.stderr)
-        code = 1
-    sys.stderr.flush()
+        code = code or 1
+    if sys.stderr:
+        sys.stderr.flush()
     os._exit(code)
 
 

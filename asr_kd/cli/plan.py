@@ -121,8 +121,9 @@ def run(options: Options) -> None:
     stores = [FrameStore(path) for path in options.frames]
     extra = [FrameStore(path) for path in options.extra_frames]
     device = prepare(options.device)
+    room = _gpu_bytes(options, device)
     models = _models(options, stores, extra, device)
-    work = _work(options, stores, extra, [model.card for model in models])
+    work = _work(options, stores, extra, [model.card for model in models], room)
     figures: dict[str, Any] = {
         "work": to_dict(work),
         "machine": describe(options.device.device) | storage(Path.cwd()),
@@ -168,7 +169,11 @@ def _models(
 
 
 def _work(
-    options: Options, stores: Sequence[FrameStore], extra: Sequence[FrameStore], cards: Sequence[ModelCard]
+    options: Options,
+    stores: Sequence[FrameStore],
+    extra: Sequence[FrameStore],
+    cards: Sequence[ModelCard],
+    gpu_bytes: float | None,
 ) -> Work:
     labelled, added = _speech(options, stores, extra, cards)
     num_pdfs = _num_pdfs(options, cards)
@@ -188,9 +193,8 @@ def _work(
         return Training(name=name, shape=shape, net=net, train=train, copies=copies, weights=weights)
 
     members = training("members", net, train, options.members or len(cards) or MEMBERS)
-    if on_gpu := options.gpu is not None or torch.device(options.device.device).type == "cuda":
-        together = trained_together(members, labelled, device_bytes=_device_bytes(options))
-        members = dataclasses.replace(members, together=together)
+    if gpu_bytes is not None:
+        members = dataclasses.replace(members, together=trained_together(members, labelled, device_bytes=gpu_bytes))
 
     confs = {path.stem: _student_conf(path, options) for path in options.student_conf}
     if len(confs) < len(options.student_conf):
@@ -205,15 +209,15 @@ def _work(
         students=[training(name, conf.net, conf.train, options.students, conf.weights) for name, conf in confs.items()],
         targets=dataclasses.replace(options.targets, dense=options.targets.keeps_all(num_pdfs)),
         nj=options.nj or len(os.sched_getaffinity(0)),
-        on_gpu=on_gpu,
+        on_gpu=gpu_bytes is not None,
     )
 
 
-def _device_bytes(options: Options) -> float:
-    """What is free on the GPU that is planned for."""
-    if options.gpu is None:
-        return free_bytes(prepare(options.device))
-    return CARDS[options.gpu].memory_bytes - CONTEXT_BYTES
+def _gpu_bytes(options: Options, device: torch.device) -> float | None:
+    """What is free on the GPU that is planned for; None where the plan is for a CPU."""
+    if options.gpu is not None:
+        return CARDS[options.gpu].memory_bytes - CONTEXT_BYTES
+    return free_bytes(device) if device.type == "cuda" else None
 
 
 def _speech(

@@ -97,9 +97,9 @@ class Race:
     """The error rate of one point after another on the same utterances; a hopeless point is not heard to its end.
 
     Where a point has made more errors than the best one so far, by several standard errors of the paired difference,
-    the rest of the utterances would not change the choice. Its error is then the best one's and the difference so far
-    (Maron & Moore 1994, "Hoeffding races", with a normal bound). The utterances must come in random order. They are
-    drawn from those of the set without being put back, so that the standard error falls to nothing at its end
+    the rest of the utterances would hardly change the choice. Its error is then the best one's and the difference so
+    far (Maron & Moore 1994, "Hoeffding races", with a normal bound). The utterances must come in random order. They
+    are drawn from those of the set without being put back, so that the standard error falls to nothing at its end
     (Cochran 1977, "Sampling Techniques", section 2.6).
 
     Args:
@@ -142,6 +142,6 @@ class Race:
     def _is_hopeless(self, heard: int, more: int, squares: int) -> bool:
         """Whether a point's differences from the best one, by their number, sum and sum of squares, are above 0."""
         mean = more / heard
-        variance = squares / heard - mean**2
+        variance = (squares - mean * more) / (heard - 1)
         left = 1 - heard / len(self._num_words)
         return mean > 0 and mean**2 > _SURE**2 * variance * left / heard

@@ -134,7 +134,7 @@ def soft_target_forms(work: Work, tops: Sequence[int]) -> dict[str, int]:
 
 
 def training_memory(work: Work, training: Training, *, processes: int) -> int:
-    """Resident bytes of processes that train networks of a kind side by side.
+    """Resident bytes of processes that train networks of a kind side by side; what lies on a GPU is not among them.
 
     Features that are all shuffled at once, and soft targets, are mapped from disk, so that processes share their pages;
     the rest is each one's own.
@@ -144,9 +144,11 @@ def training_memory(work: Work, training: Training, *, processes: int) -> int:
     soft = frames * soft_target_bytes(work.num_pdfs, work.targets) if training.weights else 0
     shared = soft + (0 if streamed else feats)
     own = PROGRAM_BYTES + BYTES_BESIDE_FEATURES * frames + (feats if streamed else 0)
-    net = training.shape.state_bytes(training.optimizer) + training.shape.activation_bytes(training.train.batch_size)
     # A checkpoint is copied before it is written.
-    net += training.shape.checkpoint_bytes(training.optimizer)
+    net = training.shape.checkpoint_bytes(training.optimizer)
+    if not work.on_gpu:
+        net += training.shape.state_bytes(training.optimizer)
+        net += training.shape.activation_bytes(training.train.batch_size)
     # The present order of frames of each network, the next one, and what it is put together from.
     orders = 3 * BYTES_A_PLACE * frames if training.together > 1 else 0
     return shared + processes * (own + training.together * (net + orders))

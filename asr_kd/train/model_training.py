@@ -195,6 +195,7 @@ def train_model(
     """
     device = prepare(ranks.own_device(options.device))
     whole, under_way = directory / MODEL_FILE, directory / CHECKPOINT_FILE
+    ranks.check_same(f"{directory}: what is there", (whole.exists(), under_way.exists()))
     if ranks.first:
         discard_group(directory, "this one is trained alone now")
     if whole.exists() and not under_way.exists():

@@ -217,9 +217,10 @@ def test_the_program_prints_no_traceback_and_imports_only_its_command(tmp_path: 
 
 
 PROGRAM = """
-import atexit, sys
+import atexit, sys, threading, time
 from asr_kd.cli import main
 atexit.register(print, "at the exit", file=sys.stderr)
+threading.Thread(target=lambda: (time.sleep(2), print("Python's own end waits for me", file=sys.stderr))).start()
 main.main = lambda: print("x" * 1_000_000) or int(sys.argv[1])
 main.program()
 """
@@ -235,16 +236,32 @@ def test_the_program_ends_quickly_with_all_said_and_the_commands_code(code: int)
     ("line", "said"),
     [
         ("set -o pipefail; {{ sleep 0.5; {}; }} | true", ""),
+        ("{} >&- 2>&-; exit $(($? + 1))", None),
         ("{} >/dev/full", "asr-kd: no space left on the device; free some and run the same command again\n"),
     ],
 )
-def test_what_nobody_can_read_is_no_traceback(line: str, said: str) -> None:
+def test_what_nobody_can_read_is_no_traceback(line: str, said: str | None) -> None:
     program = shlex.join([sys.executable, "-c", PROGRAM.replace("1_000_000", "1_000"), "0"])
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(
         ["bash", "-c", line.format(program)], capture_output=True, text=True, check=False, env=buffered
     )
-    assert (done.returncode, done.stderr) == (1, f"at the exit\n{said}")
+    assert (done.returncode, done.stderr) == (1, "" if said is None else f"at the exit\n{said}")
+
+
+def test_help_ends_like_any_command() -> None:
+    help_of_train = "from asr_kd.cli.main import program; program()"
+    done = subprocess.run([sys.executable, "-c", help_of_train, "train", "--help"], capture_output=True, check=False)
+    assert done.returncode == 0 and b"usage: asr-kd train" in done.stdout and not done.stderr
+
+
+def test_a_fault_of_the_program_is_a_traceback_and_exit_1() -> None:
+    fault = PROGRAM.replace(
+        'main.main = lambda: print("x" * 1_000_000) or int(sys.argv[1])', "main.main = lambda: 1 / 0"
+    )
+    done = subprocess.run([sys.executable, "-c", fault], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback") and done.stderr.endswith("by zero\nat the exit\n")
 
 
 def test_other_errors_of_a_gpu_are_not_taken_for_full_memory(command: Callable[..., int]) -> None:

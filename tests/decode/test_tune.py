@@ -138,6 +138,6 @@ def test_a_point_is_left_where_the_paired_difference_is_several_of_its_standard_
     for own in errors.values():
         race.error((f"u{n}", e) for n, e in enumerate(own))
     more = np.subtract(errors[1.0], errors[0.0])
-    standard_errors = [np.sqrt(more[:n].var() / n * (num - n) / num) for n in range(1, num + 1)]
-    hopeless = [n for n in range(15, num + 1) if more[:n].mean() > 2.5 * standard_errors[n - 1]]
+    standard_errors = [np.sqrt(more[:n].var(ddof=1) / n * (num - n) / num) for n in range(15, num + 1)]
+    hopeless = [n for n in range(15, num + 1) if more[:n].mean() > 2.5 * standard_errors[n - 15]]
     assert race.heard - num == (hopeless[0] if hopeless else num)

@@ -19,7 +19,7 @@ from asr_kd.nets.acoustic_model import MODEL_FILE
 from asr_kd.train.checkpoint import CHECKPOINT_FILE
 from asr_kd.train.metrics import METRICS_FILE
 
-PROGRAM = "import sys; from asr_kd.cli.main import main; sys.exit(main())"
+PROGRAM = "from asr_kd.cli.main import program; program()"
 LIMIT_S = 600.0  # only against a hang: a busy machine may take its time
 
 

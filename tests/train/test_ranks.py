@@ -26,7 +26,7 @@ from asr_kd.train.checkpoint import CHECKPOINT_FILE
 from asr_kd.train.metrics import METRICS_FILE
 from asr_kd.train.ranks import Ranks, joined
 
-PROGRAM = "import sys; from asr_kd.cli.main import main; sys.exit(main())"
+PROGRAM = "from asr_kd.cli.main import program; program()"
 LIMIT_S = 600.0  # only against a hang
 PRECISE = (*TINY_NET, "--dtype", "fp32", "--num-epochs", 3)  # as sums of parts differ in the last bits
 
