@@ -122,7 +122,7 @@ def test_each_word_of_the_text_is_heard(tmp_path: Path) -> None:
 
 
 def test_a_killed_command_leaves_no_process_behind_and_can_be_run_again(tmp_path: Path) -> None:
-    program = "import sys; from asr_kd.cli.main import main; sys.exit(main())"
+    program = "from asr_kd.cli.main import program; program()"
     command = [sys.executable, "-c", program, "make-digits", str(tmp_path / "data"), *SMALL, "--test-utterances=3000"]
     running = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
     wait_until(lambda: any((tmp_path / "data.partial").rglob("*.wav")))

@@ -118,7 +118,7 @@ def test_an_interrupted_sweep_carries_on_to_the_same_students(pipeline: Pipeline
     flags = ("--teachers", *pipeline.members, "--dense", "--num-epochs", 10, "--hidden-dims", 8, "--temperatures", 2, 4)
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert main(words(pipeline, whole, *flags, "--nj", 2)) == 0
-    command = [sys.executable, "-c", "import sys; from asr_kd.cli.main import main; sys.exit(main())"]
+    command = [sys.executable, "-c", "from asr_kd.cli.main import program; program()"]
     command += words(pipeline, out, *flags, "--nj", "1")
     with subprocess.Popen(
         command,
