@@ -63,14 +63,14 @@ HOW_TO_READ = """\
   rate` says how near.
 - **Context windows.** The limit copies as many bytes from one stretch of the store after the other, which the processor
   fetches ahead of time; windows lie anywhere.
-- **The loss.** The limit is one exponential of each logit, read from memory once and written there once: less than any
-  softmax and its gradient. With 14,000 classes logits and gradient are 57 MB each. All commands keep freed memory for
-  its next use (`asr_kd/memory.py`), here too. With pages from the system each time both losses take far longer, hard
-  cross-entropy most, and the ratio would look better than it is.
+- **The loss.** The limit reads each logit from memory once and writes as much there once: no gradient can do with less.
+  With 14,000 classes logits and gradient are 57 MB each. All commands keep freed memory for its next use
+  (`asr_kd/memory.py`), here too. With pages from the system each time both losses take far longer, hard cross-entropy
+  most, and the ratio would look better than it is.
 - **The soft-target store.** `read and unpacked` is what a training step does; `records alone` is the gather without
   unpacking. The limit copies as many bytes in order.
-- **Decoding** is the search alone, and then with the network that scores the frames. The search's limit is the library's
-  part of it, on scores that are scaled already, in the program's own process.
+- **Decoding** is the search alone, and then with the network that scores the frames. The search's limit is the
+  library's part of it, on scores that are scaled already, in the program's own process.
 - **Memory** is the peak of the resident memory while an epoch of many frames passes, over that after training the same
   network on a few. Features are memory-mapped: their pages count, though processes side by side share them.
 - **Fidelity** is the student's Kullback-Leibler divergence from the ensemble on frames that it was not trained on, of

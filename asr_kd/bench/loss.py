@@ -1,6 +1,6 @@
 """The losses of training, forward and backward, next to torch's: sparse soft targets, and hard ones.
 
-No softmax can do with less than one exponential of each logit, read from memory once, and its gradient written there.
+The limit is to read every logit from memory once and to write as many gradients there.
 
 Legend: B frames of a batch, P pdfs, K kept of a frame.
 """
@@ -21,7 +21,7 @@ from asr_kd.train.objective import HardTargets
 TEMPERATURE = 2.0
 KEPT = 24  # of a frame: the 8 largest and 16 from the tail
 OURS, HARD, DENSE, KL, AUTOGRAD = "ours", "hard cross-entropy", "dense soft targets", "kl_div", "sparse by autograd"
-OUR_HARD, LIMIT = "our hard cross-entropy", "one exp of each logit"
+OUR_HARD, LIMIT = "our hard cross-entropy", "the logits copied once"
 KEYS = {HARD: "vs_hard", DENSE: "vs_dense", KL: "vs_kl_div", AUTOGRAD: "vs_autograd"}
 
 
@@ -44,7 +44,7 @@ def measure(
             Figure(key=f"{num_pdfs}_ms", text=f"{text}: time", value=1000 * run.median(OURS), unit="ms"),
             Figure(
                 key=f"{num_pdfs}_of_limit",
-                text=f"{text}: of the limit ({LIMIT}, into memory)",
+                text=f"{text}: of the limit ({LIMIT})",
                 value=run.ratio(LIMIT, OURS),
                 unit="%",
             ),
@@ -83,7 +83,7 @@ def _variants(batch_size: int, num_pdfs: int, device: torch.device) -> dict[str,
         name: partial(_forward_and_backward, loss, logits_BP) for name, loss in losses.items()
     }
     given_BP, made_BP = logits_BP.detach(), torch.empty_like(logits_BP)
-    return variants | {LIMIT: lambda: torch.exp(given_BP, out=made_BP)}
+    return variants | {LIMIT: lambda: made_BP.copy_(given_BP)}
 
 
 def _forward_and_backward(loss: Callable[[], Tensor], logits_BP: Tensor) -> Tensor:

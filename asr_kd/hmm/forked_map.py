@@ -8,7 +8,9 @@ a copy.
 import multiprocessing
 import select
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -18,6 +20,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _AHEAD = 4  # results of a worker that may wait for an earlier one's
+_MOST_CALLS, _MESSAGE_SECONDS = 4, 0.02  # of a message: passing one takes as long as a tenth of a short search
 
 
 def forked_map(
@@ -47,65 +50,112 @@ def forked_map(
     shared = items if isinstance(items, Sequence) else None
     call = function if shared is None else lambda number: function(shared[number][1])
     workers: list[_Worker] = []
-    context = multiprocessing.get_context("fork")
-    done: dict[int, tuple[str, R]] = {}
+    done: dict[int, tuple[str, Any]] = {}
     following = 0
-    try:
+
+    def calls() -> Iterator[_Call]:
         for number, (name, value) in enumerate(items):
-            idle = next((worker for worker in workers if worker.number is None), None)
+            limit_s = timeout_s(value) if callable(timeout_s) else timeout_s
+            yield _Call(number, name, value if shared is None else number, limit_s)
+
+    try:
+        for message in _messages(calls(), workers):
+            idle = next((worker for worker in workers if not worker.calls), None)
             if idle is None and len(workers) < nj:
-                idle = _Worker(context, call, workers)
+                idle = _Worker(call, workers)
                 workers.append(idle)
             while idle is None or len(done) >= _AHEAD * nj:
                 idle = _collect(workers, done)
                 while following in done:
-                    yield done.pop(following)
+                    yield _result(*done.pop(following))
                     following += 1
-            limit_s = timeout_s(value) if callable(timeout_s) else timeout_s
-            idle.send(number, name, value if shared is None else number, limit_s)
-        while any(worker.number is not None for worker in workers):
+            idle.take(message)
+        while any(worker.calls for worker in workers):
             _collect(workers, done)
             while following in done:
-                yield done.pop(following)
+                yield _result(*done.pop(following))
                 following += 1
     finally:
         for worker in workers:
             worker.stop()
 
 
-class _Worker:
-    """A forked process and the one value it works on."""
+@dataclass(frozen=True)
+class _Call:
+    """One value for a worker, and the limit of its processor time."""
 
-    def __init__(self, context: Any, function: Callable[[Any], Any], others: Sequence["_Worker"]):
+    number: int
+    name: str
+    value: Any
+    timeout_s: float
+
+
+def _messages(calls: Iterable[_Call], workers: "Sequence[_Worker]") -> Iterator[list[_Call]]:
+    """Calls to pass to a worker at a time: one where it takes long, several where passing it would."""
+    message: list[_Call] = []
+    for call in calls:
+        message.append(call)
+        seconds = max((worker.seconds for worker in workers), default=_MESSAGE_SECONDS)
+        if len(message) >= min(_MOST_CALLS, _MESSAGE_SECONDS / max(seconds, 1e-9)):
+            yield message
+            message = []
+    if message:
+        yield message
+
+
+def _result(name: str, found: Any) -> tuple[str, Any]:
+    """What a call found, or the error that it raised."""
+    if isinstance(found, AsrKdError):
+        raise found
+    if isinstance(found, BaseException):
+        raise RuntimeError(f"utterance '{name}': {found!r}") from found
+    return name, found
+
+
+class _Worker:
+    """A forked process and what it works on.
+
+    Attributes:
+        calls: taken and not answered; empty where it is idle.
+        seconds: that a call took last.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], workers: Sequence["_Worker"]):
+        self._function, self._workers = function, workers
+        self.calls: list[_Call] = []
+        self.seconds = _MESSAGE_SECONDS
+        self._passed_on = 0
+        self._fork()
+
+    def _fork(self) -> None:
+        context = multiprocessing.get_context("fork")
         self.connection, theirs = context.Pipe()
-        ours = [self.connection, *(other.connection for other in others)]
-        self.process = context.Process(target=_work, args=(function, theirs, ours), daemon=True)
+        ours = [self.connection, *(other.connection for other in self._workers if other is not self)]
+        self.process = context.Process(target=_work, args=(self._function, theirs, ours), daemon=True)
         self.process.start()
         theirs.close()
-        self.timeout_s = 0.0
-        self.number: int | None = None
-        self.name = ""
 
-    def send(self, number: int, name: str, value: Any, timeout_s: float) -> None:
-        """Hand over a value. The worker is idle and reading, so this cannot block for long."""
-        self.number, self.name, self.timeout_s = number, name, timeout_s
+    def take(self, calls: list[_Call]) -> None:
+        """Hand over values. The worker is idle and reading, so this cannot block for long."""
+        self.calls = calls
         try:
-            self.connection.send((self.timeout_s, value))
+            self._pass_on(calls)
         except BrokenPipeError as error:
             raise self._death() from error
 
-    def receive(self) -> Any:
-        """The result of the value sent last."""
+    def answers(self) -> list[tuple[_Call, Any]]:
+        """Results, or errors, of all values taken or of some more of them."""
         try:
-            result = self.connection.recv()
+            self.seconds, results = self.connection.recv()
         except (EOFError, ConnectionResetError) as error:
-            raise self._death() from error
-        if isinstance(result, AsrKdError):
-            raise result
-        if isinstance(result, BaseException):
-            raise RuntimeError(f"utterance '{self.name}': {result!r}") from result
-        self.number = None
-        return result
+            if self._passed_on == 1:
+                raise self._death() from error
+            self._begin_again()
+            return []
+        answered, self.calls = self.calls[: len(results)], self.calls[len(results) :]
+        if self.calls:
+            self._pass_on(self.calls[:1])
+        return list(zip(answered, results, strict=True))
 
     def stop(self) -> None:
         """End the process; it holds nothing that could be lost."""
@@ -113,27 +163,36 @@ class _Worker:
         self.process.join()
         self.connection.close()
 
+    def _pass_on(self, calls: Sequence[_Call]) -> None:
+        self._passed_on = len(calls)
+        self.connection.send([(call.timeout_s, call.value) for call in calls])
+
+    def _begin_again(self) -> None:
+        """One by one in a new process: it will show which of several calls the last one died of."""
+        self.stop()
+        self._fork()
+        self._pass_on(self.calls[:1])
+
     def _death(self) -> DecodeError:
         self.process.join()
+        call = self.calls[0]
         if self.process.exitcode == -signal.SIGPROF:
-            why = f"took more than {self.timeout_s:g} s of processor time; narrow the beam or drop the utterance"
+            why = f"took more than {call.timeout_s:g} s of processor time; narrow the beam or drop the utterance"
         else:
             why = f"its worker process died (exit code {self.process.exitcode}; out of memory?)"
-        return DecodeError(f"utterance '{self.name}': {why}")
+        return DecodeError(f"utterance '{call.name}': {why}")
 
 
-def _collect(workers: Sequence[_Worker], done: dict[int, tuple[str, Any]]) -> _Worker:
-    """Wait for a result, keep it, and return the worker that is idle now."""
+def _collect(workers: Sequence[_Worker], done: dict[int, tuple[str, Any]]) -> _Worker | None:
+    """Wait for results and keep them; returns the worker that is idle now, if one is."""
     # `multiprocessing.connection.wait` would make a selector for each result, which takes longer than to read it.
-    busy = {worker.connection.fileno(): worker for worker in workers if worker.number is not None}
+    busy = {worker.connection.fileno(): worker for worker in workers if worker.calls}
     ready = select.poll()
     for descriptor in busy:
         ready.register(descriptor, select.POLLIN)
     worker = busy[ready.poll()[0][0]]
-    number = worker.number
-    assert number is not None
-    done[number] = (worker.name, worker.receive())
-    return worker
+    done |= {call.number: (call.name, result) for call, result in worker.answers()}
+    return None if worker.calls else worker
 
 
 def _work(function: Callable[[Any], Any], connection: Connection, not_ours: Sequence[Connection]) -> None:
@@ -146,13 +205,15 @@ def _work(function: Callable[[Any], Any], connection: Connection, not_ours: Sequ
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     while True:
         try:
-            timeout_s, value = connection.recv()
+            calls = connection.recv()
         except EOFError:
             return
-        signal.setitimer(signal.ITIMER_PROF, timeout_s)
-        try:
-            result = function(value)
-        except Exception as error:
-            result = error
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        connection.send(result)
+        started, results = time.perf_counter(), []
+        for timeout_s, value in calls:
+            signal.setitimer(signal.ITIMER_PROF, timeout_s)
+            try:
+                results.append(function(value))
+            except Exception as error:
+                results.append(error)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        connection.send(((time.perf_counter() - started) / len(calls), results))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from asr_kd.errors import AlignmentError, DecodeError
+from asr_kd.hmm import forked_map as forked_map_module
 from asr_kd.hmm.best_path import best_path
 from asr_kd.hmm.forked_map import forked_map
 
@@ -99,6 +100,48 @@ def test_the_limit_may_depend_on_the_value(given: Given) -> None:
 def test_a_worker_that_crashes_is_named(given: Given) -> None:
     with pytest.raises(DecodeError, match=r"utterance 'u0': its worker process died \(exit code -9"):
         list(forked_map(lambda _: os.kill(os.getpid(), signal.SIGKILL), given(list(numbered(3))), nj=1))
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.0, 4), (0.03, 1)])
+def test_short_calls_share_a_message(seconds: float, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    pass_on = forked_map_module._Worker._pass_on
+    monkeypatch.setattr(
+        forked_map_module._Worker,
+        "_pass_on",
+        lambda self, calls: (sizes.append(len(calls)), pass_on(self, calls))[1],
+    )
+    results = forked_map(lambda number: (time.sleep(seconds), number)[1], numbered(25), nj=2)
+    assert [number for _, number in results] == list(range(25))
+    assert sum(sizes) == 25
+    assert max(sizes) == most
+
+
+@pytest.mark.parametrize("bad", range(12, 18))
+@pytest.mark.parametrize("nj", [1, 2])
+def test_of_calls_that_share_a_message_the_one_that_dies_is_named_and_those_before_it_are_answered(
+    bad: int, nj: int
+) -> None:
+    results = forked_map(lambda number: number if number != bad else os.kill(os.getpid(), 9), numbered(30), nj=nj)
+    found: list[tuple[str, int]] = []
+    with pytest.raises(DecodeError, match=rf"utterance 'u{bad}': its worker process died"):
+        for one in results:
+            found.append(one)
+    assert found == [(f"u{number}", number) for number in range(len(found))]
+    assert len(found) == bad if nj == 1 else len(found) <= bad
+
+
+@pytest.mark.parametrize("nj", [1, 2])
+def test_an_error_comes_in_its_turn(nj: int) -> None:
+    def refuses(number: int) -> int:
+        if number in (13, 15):
+            raise AlignmentError(f"cannot do {number}")
+        return number
+
+    results = forked_map(refuses, numbered(30), nj=nj)
+    assert [next(results)[1] for _ in range(13)] == list(range(13))
+    with pytest.raises(AlignmentError, match="cannot do 13"):
+        next(results)
 
 
 def test_errors_for_the_user_come_through_and_others_name_the_utterance() -> None:
