@@ -127,11 +127,13 @@ class FrameStore:
         number_B = np.searchsorted(self.index.firsts, frames_B, side="right") - 1
         return frames_B + number_B * (self.left + self.right)
 
-    def windows(self, frames: slice, device: torch.device = CPU) -> Tensor:
-        """The windows ``[B, W]`` of consecutive frames, gathered on a device: each row is sent there only once."""
+    def windows(self, frames: slice, device: torch.device = CPU, dtype: torch.dtype = torch.float32) -> Tensor:
+        """The windows ``[B, W]`` of consecutive frames, gathered on a device: each row is sent and cast only once."""
         rows_B, context = self.window_rows(frames), self.left + 1 + self.right
         first, end = (int(rows_B[0]), int(rows_B[-1]) + context) if len(rows_B) else (0, context)
-        return gather_windows(self.padded[first:end].to(device), torch.from_numpy(rows_B - first).to(device), context)
+        return gather_windows(
+            self.padded[first:end].to(device, dtype), torch.from_numpy(rows_B - first).to(device), context
+        )
 
     def chunks(self, size: int = 4096) -> Iterator[slice]:
         """All frames in stretches of ``size``, the last one shorter."""

@@ -10,7 +10,7 @@ import torch
 
 from asr_kd.frames.store import FrameStore
 from asr_kd.hmm.posteriors import CHUNK_FRAMES, mean_log_posteriors
-from asr_kd.nets.acoustic_model import AcousticModel
+from asr_kd.nets.acoustic_model import AcousticModel, input_dtype
 from asr_kd.threads import threaded_map
 
 
@@ -27,8 +27,10 @@ def score_frames(
     decisions_N = np.zeros(store.num_frames, np.int32)
     label_logp_N = np.zeros(store.num_frames, np.float32)
 
+    dtype = input_dtype(models)
+
     def score(frames: slice) -> tuple[np.ndarray, np.ndarray]:
-        logp_BP = mean_log_posteriors(models, store.windows(frames, device)).cpu().numpy()
+        logp_BP = mean_log_posteriors(models, store.windows(frames, device, dtype)).cpu().numpy()
         labels_B = labels_N[frames]
         own_B = np.where(labels_B >= 0, logp_BP[np.arange(len(labels_B)), labels_B], 0.0)
         return logp_BP.argmax(axis=1), own_B

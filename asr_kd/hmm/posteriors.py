@@ -14,7 +14,7 @@ from torch import Tensor
 
 from asr_kd.errors import UsageError
 from asr_kd.frames.store import FrameStore
-from asr_kd.nets.acoustic_model import AcousticModel, check_features, check_same_states
+from asr_kd.nets.acoustic_model import AcousticModel, check_features, check_same_states, input_dtype
 from asr_kd.threads import threaded_map
 
 CHUNK_FRAMES = 1024
@@ -74,9 +74,11 @@ def utterance_log_posteriors(
         spent: gets the processor time of each stretch, in s; of threads that torch adds (`--num-threads`) none.
     """
 
+    dtype = input_dtype(models)
+
     def score(frames: slice) -> np.ndarray:
         started = time.thread_time()
-        scores: np.ndarray = mean_log_posteriors(models, store.windows(frames, device)).cpu().numpy()
+        scores: np.ndarray = mean_log_posteriors(models, store.windows(frames, device, dtype)).cpu().numpy()
         if spent is not None:
             spent.append(time.thread_time() - started)
         return scores

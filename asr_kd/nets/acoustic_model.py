@@ -4,6 +4,7 @@ Legend: B frames of a batch, W width of a window, P pdfs.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,11 @@ class AcousticModel:
         self._half = HalfDNN(self.net, keep_sums=device.type != "cpu") if is_half(device, dtype) else None
         return self
 
+    @property
+    def input_dtype(self) -> torch.dtype:
+        """What windows are cast to before anything is done with them."""
+        return torch.float32 if self._half is None else torch.bfloat16
+
     def save(self, directory: Path) -> None:
         """Write ``model.safetensors``, whole or not at all."""
         tensors = {f"net.{name}": value.detach().cpu().contiguous() for name, value in self.net.state_dict().items()}
@@ -120,6 +126,12 @@ class AcousticModel:
             reason = str(error).replace("\n", " ")
             raise DataError(f"{path}: damaged or not a model of this asr_kd ({reason}); make it anew") from error
         return AcousticModel(card, net.eval(), log_prior, fingerprint=file_sha256(path)[:16])
+
+
+def input_dtype(models: Iterable[AcousticModel]) -> torch.dtype:
+    """The one in which windows can be given to all of several models."""
+    found = {model.input_dtype for model in models}
+    return found.pop() if len(found) == 1 else torch.float32
 
 
 def check_features(model: AcousticModel, features_fingerprint: str, *, model_path: Path, store_path: Path) -> None:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from asr_kd.errors import DataError, MismatchError, UsageError
 from asr_kd.frames.store import FrameStore
-from asr_kd.nets.acoustic_model import AcousticModel, models_fingerprint
+from asr_kd.nets.acoustic_model import AcousticModel, input_dtype, models_fingerprint
 from asr_kd.nets.free_memory import free_bytes
 from asr_kd.options import option
 from asr_kd.stage import write_json
@@ -108,7 +108,7 @@ def write_soft_targets(
         return ensemble_targets(models, x_BW, temperature=options.temperature, mean=options.mean)
 
     def targets(frames: slice) -> np.ndarray:
-        blocks = store.windows(frames, device).split(block_frames(card.num_pdfs, len(models)))
+        blocks = store.windows(frames, device, input_dtype(models)).split(block_frames(card.num_pdfs, len(models)))
         probs_BP = torch.cat([averaged(x_BW) for x_BW in blocks])
         if dense or options.logits:
             return np.asarray(probs_BP.half().cpu().numpy())

@@ -65,7 +65,9 @@ def test_windows_of_an_utterance_begin_behind_the_padding_of_those_before(
 
 @pytest.mark.parametrize("frames", [slice(0, 13), slice(5, 9), slice(12, 13), slice(3, 3)])
 def test_any_stretch_of_windows_is_that_of_all(store: FrameStore, frames: slice) -> None:
-    assert torch.equal(store.windows(frames), store.windows(slice(0, 13))[frames])
+    whole = store.windows(slice(0, 13))
+    assert torch.equal(store.windows(frames), whole[frames])
+    assert torch.equal(store.windows(frames, dtype=torch.bfloat16), whole[frames].bfloat16())
 
 
 def test_a_device_gathers_windows_from_the_stretch_of_rows_that_is_sent(

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from asr_kd.nets.acoustic_model import AcousticModel, ModelCard
+from asr_kd.nets.acoustic_model import AcousticModel, ModelCard, input_dtype
 from asr_kd.nets.device import autocast
 from asr_kd.nets.dnn import DNN, NetOptions
 from asr_kd.nets.half import HalfDNN
@@ -65,6 +65,17 @@ def test_on_the_cpu_logits_are_those_of_autocast() -> None:
     assert torch.equal(HalfDNN(net, keep_sums=False).logits(x_BW), expected)
 
 
+def test_windows_stay_exact_for_models_of_which_one_needs_them_so() -> None:
+    card = ModelCard(
+        net=OPTIONS, input_dim=10, num_pdfs=7, features={}, features_fingerprint="f", states_fingerprint="s"
+    )
+    half, exact = (
+        AcousticModel(card, card.new_net(seed=1).eval(), torch.zeros(7)).to(CPU, dtype) for dtype in ("bf16", "fp32")
+    )
+    assert input_dtype([half, half]) == torch.bfloat16
+    assert input_dtype([half, exact]) == input_dtype([exact]) == torch.float32
+
+
 @pytest.mark.parametrize("device", [CPU, GPU], ids=str)
 def test_scoring_casts_its_input_and_no_weight(device: torch.device) -> None:
     card = ModelCard(
@@ -76,4 +87,9 @@ def test_scoring_casts_its_input_and_no_weight(device: torch.device) -> None:
         logits_BP = model.logits(x_BW)
     assert (logits_BP.shape, logits_BP.dtype, logits_BP.device) == ((200, 7), torch.float32, device)
     assert casts.shapes == [(200, 10)]
+    rounded_BW = x_BW.to(model.input_dtype)
+    with Casts() as casts:
+        again_BP = model.logits(rounded_BW)
+    assert device == GPU or torch.equal(again_BP, logits_BP)
+    assert casts.shapes == []
     assert all(parameter.dtype == torch.float32 for parameter in model.net.parameters())
