@@ -35,7 +35,7 @@ def plot_specialists(results: Mapping[str, Any], path: Path) -> None:
     counts = [f"{row['specialists']}  ({row['frames']:,} frames)" for row in results["coverage"]]
     coverage.set_yticks(range(len(counts)), counts)
     coverage.set_xlabel("relative change of frame accuracy, %")
-    coverage.set_title(f"{chosen['name']}, n = {chosen['num_best']}: specialists covering the state", fontsize=10)
+    coverage.set_title(f"{chosen['name']}, n = {chosen['num_best']}:\nspecialists covering the state", fontsize=10)
     for axis in (systems, coverage):
         axis.axvline(0, color=_GREY, lw=0.8, zorder=0)
         axis.invert_yaxis()
