@@ -2,9 +2,9 @@
 
 `torchrun` starts them, on one machine or several, and gives each its rank; a process that it did not start is alone.
 Every rank has the whole network. It computes the gradient of its part of a batch; the mean over the frames of all parts
-then moves the weights on each rank in the same way. So the run is that of one process, but for rounding, for what
-random draws and for means over some of a batch's frames (`docs/architecture.md`, Determinism), and another number of
-ranks can carry it on.
+then moves the weights on each rank in the same way. So the run is that of one process, but for rounding, for random
+draws and for means over some of a batch's frames (`docs/architecture.md`, Determinism), and another number of ranks can
+carry it on.
 
 Legend: G weights and biases.
 """
