@@ -21,7 +21,7 @@ from asr_kd.nets.group import DNNGroup
 from asr_kd.stage import write_json
 from asr_kd.train.checkpoint import CHECKPOINT_FILE, DONE_GROUP_FOLDER, GROUP_FOLDER
 from asr_kd.train.dev_set import DevSet
-from asr_kd.train.frame_set import FrameSet, GroupFrames
+from asr_kd.train.frame_set import GroupFrames
 from asr_kd.train.loop import Trainer, TrainOptions
 from asr_kd.train.metrics import METRICS_FILE, epochs_done
 from asr_kd.train.model_training import TrainingData, discard_group
@@ -123,13 +123,7 @@ def train_group(
         return
     _begin(folder, seeds, directories)
     selected = data.select(select, use_unlabelled=False)
-    frames = FrameSet(
-        data.stores,
-        [None if labels is None else labels.pdfs for labels in data.labels],
-        use_unlabelled=False,
-        selected=selected,
-        device=device,
-    )
+    frames = data.frame_set(selected, use_unlabelled=False, device=device)
     card = data.card(net_options)
     nets = [card.new_net(seed=seed).to(device) for seed in seeds]
     group = DNNGroup(nets).to(device)

@@ -114,6 +114,25 @@ class TrainingData:
         report_selection(self.stores, self.labels, selected, use_unlabelled=use_unlabelled)
         return selected
 
+    def frame_set(
+        self,
+        selected: Sequence[np.ndarray | None],
+        *,
+        use_unlabelled: bool,
+        device: torch.device,
+        shuffle_frames: int | None = None,
+    ) -> FrameSet:
+        """The selected frames, to train on."""
+        pdfs = [None if labels is None else labels.pdfs for labels in self.labels]
+        return FrameSet(
+            self.stores,
+            pdfs,
+            use_unlabelled=use_unlabelled,
+            selected=selected,
+            device=device,
+            shuffle_frames=shuffle_frames,
+        )
+
     def log_prior(self, selected: Sequence[np.ndarray | None]) -> Tensor | None:
         """Log relative frequency ``[P]`` of each pdf in the labels of the selected frames, None if they have none."""
         labels = [
@@ -203,24 +222,15 @@ def train_model(
     if not use_unlabelled:
         data.check_labelled()
     selected = data.select(select or SelectOptions(), use_unlabelled=use_unlabelled)
-    begun = under_way.exists()
     shuffle = ranks.told_by_first(
-        lambda: decided_shuffle(options.shuffle, data.stores, directory, device=device, begun=begun)
+        lambda: decided_shuffle(options.shuffle, data.stores, directory, device=device, begun=under_way.exists())
     )
-    frames = FrameSet(
-        data.stores,
-        [None if labels is None else labels.pdfs for labels in data.labels],
-        use_unlabelled=use_unlabelled,
-        selected=selected,
-        device=device,
-        shuffle_frames=shuffle,
-    )
+    frames = data.frame_set(selected, use_unlabelled=use_unlabelled, device=device, shuffle_frames=shuffle)
     card = data.card(net_options)
     net = card.new_net(seed=options.seed).to(device)
     if start is not None:
         net.load_state_dict(start.net.state_dict())
     log.info("%d parameters, %d frames an epoch, %s", num_parameters(net), len(frames), ranks.where(device))
-    dev = DevSet(data.dev_store, data.dev_labels.pdfs, device=device, dtype=options.device.dtype)
     watched = watched_sets(
         watch or WatchOptions(),
         data.stores,
@@ -234,7 +244,7 @@ def train_model(
         net,
         frames if ranks.size == 1 else PartOfFrames(frames, ranks, options.batch_size),
         make_objective(frames, device),
-        dev,
+        DevSet(data.dev_store, data.dev_labels.pdfs, device=device, dtype=options.device.dtype),
         options,
         directory,
         title=title,
@@ -243,9 +253,8 @@ def train_model(
         transforms=transforms,
         ranks=ranks,
     ).run()
-    prior_P = data.log_prior(selected)
-    if prior_P is None:
-        prior_P = learnt_log_prior(net, frames, dtype=options.device.dtype)
+    given_P = data.log_prior(selected)
+    prior_P = learnt_log_prior(net, frames, dtype=options.device.dtype) if given_P is None else given_P
     model = AcousticModel(card, net.eval(), prior_P.to(device))
     if ranks.first:
         model.save(directory)
